@@ -1,0 +1,120 @@
+"""From the features of the last stage to logits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_tcl.layers.lif import LIF
+
+POOLINGS = ("average", "flatten")
+
+
+@keras.saving.register_keras_serializable(package="keras_tcl")
+class Classifier(keras.layers.Layer):
+    """Logits of every time step from the feature maps of the last stage.
+
+    Pooling over space, any number of hidden dense layers with spiking
+    neurons, and a dense layer:
+    `[B, T, h, w, c] -> [B, T, features] -> [B, T, classes]`.
+
+    Args:
+        classes: Integer of at least 1, number of classes.
+        pooling: `"average"` (the mean over h and w) or `"flatten"` (h * w * c
+            features). Defaults to `"average"`.
+        hidden_units: Sequence of integers, sizes of the hidden layers.
+            Defaults to none.
+        neuron: Layer whose copies serve as neurons of the hidden layers.
+            Defaults to `LIF()`.
+
+    Input shape:
+        `[B, T, h, w, c]`.
+
+    Output shape:
+        `[B, T, classes]`.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        pooling: str = "average",
+        hidden_units: Sequence[int] = (),
+        neuron: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for size in (classes, *hidden_units):
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(
+                    "`classes` and `hidden_units` must be integers of at "
+                    f"least 1. Received: classes={classes!r}, "
+                    f"hidden_units={hidden_units!r}."
+                )
+        if pooling not in POOLINGS:
+            raise ValueError(
+                f"`pooling` must be one of {POOLINGS}. "
+                f"Received: pooling={pooling!r}."
+            )
+        self.classes = classes
+        self.pooling = pooling
+        self.hidden_units = list(hidden_units)
+        neuron = neuron or LIF()
+        self._neuron_config = keras.saving.serialize_keras_object(neuron)
+        self.dense_layers = [
+            keras.layers.Dense(
+                units,
+                # As PyTorch initialises a linear layer.
+                kernel_initializer=keras.initializers.VarianceScaling(
+                    1 / 3, "fan_in", "uniform"
+                ),
+                dtype=self.dtype_policy,
+                name=f"dense_{i}",
+            )
+            for i, units in enumerate((*hidden_units, classes), start=1)
+        ]
+        self.neurons = [
+            type(neuron).from_config(
+                {**neuron.get_config(), "name": f"dense_{i}_spike"}
+            )
+            for i in range(1, len(self.dense_layers))
+        ]
+
+    def build(self, input_shape: Any) -> None:
+        batch, timesteps, height, width, features = input_shape
+        if self.pooling == "flatten":
+            features = height * width * features
+        for dense in self.dense_layers:
+            dense.build((batch, timesteps, features))
+            features = dense.units
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if self.pooling == "average":
+            x = ops.mean(inputs, axis=(2, 3))
+        else:
+            batch, timesteps = ops.shape(inputs)[:2]
+            x = ops.reshape(
+                inputs, (batch, timesteps, int(np.prod(inputs.shape[2:])))
+            )
+        *hidden, output = self.dense_layers
+        for dense, neuron in zip(hidden, self.neurons, strict=True):
+            x = neuron(dense(x), training=training)
+        return output(x)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[:2], self.classes)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "classes": self.classes,
+            "pooling": self.pooling,
+            "hidden_units": self.hidden_units,
+            "neuron": self._neuron_config,
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Classifier":
+        neuron = keras.saving.deserialize_keras_object(config["neuron"])
+        return cls(**{**config, "neuron": neuron})

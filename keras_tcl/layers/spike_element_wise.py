@@ -1,0 +1,57 @@
+"""The residual connection of SEW-ResNet."""
+
+from typing import Any
+
+import keras
+
+CONNECTIONS = ("ADD", "AND", "IAND")
+
+
+@keras.saving.register_keras_serializable(package="keras_tcl")
+class SpikeElementWise(keras.layers.Layer):
+    """Joins the spikes of a residual block with those of its shortcut.
+
+    With `s` the block's spikes and `i` the shortcut's, element by element:
+
+    | connection | output | values |
+    | --- | --- | --- |
+    | `"ADD"` | `s + i` | 0, 1, 2, ... |
+    | `"AND"` | `s * i` | 0, 1 |
+    | `"IAND"` | `i * (1 - s)` | 0, 1 |
+
+    No neuron follows, so after `"ADD"` the values are small integers.
+
+    Args:
+        connection: One of `"ADD"`, `"AND"`, `"IAND"`. Defaults to `"ADD"`.
+
+    Call arguments:
+        inputs: Pair `(spikes, shortcut)` of tensors of one shape.
+
+    Reference:
+
+    - [Fang et al., 2021](https://arxiv.org/abs/2102.04159)
+    """
+
+    def __init__(self, connection: str = "ADD", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if connection not in CONNECTIONS:
+            raise ValueError(
+                f"`connection` must be one of {CONNECTIONS}. "
+                f"Received: connection={connection!r}."
+            )
+        self.connection = connection
+        self._build_at_init()
+
+    def call(self, inputs: Any) -> Any:
+        spikes, shortcut = inputs
+        if self.connection == "ADD":
+            return spikes + shortcut
+        if self.connection == "AND":
+            return spikes * shortcut
+        return shortcut * (1 - spikes)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape[0])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "connection": self.connection}

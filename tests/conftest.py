@@ -1,0 +1,48 @@
+"""Shared settings: one seed, exact float32 arithmetic, no leftovers."""
+
+import os
+
+# PyTorch must come before TensorFlow: the other order can crash on Linux.
+try:
+    import torch
+except ImportError:
+    torch = None
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras  # noqa: E402
+import pytest  # noqa: E402
+
+BACKEND = keras.config.backend()
+
+
+def pytest_report_header():
+    return f"keras {keras.__version__}, backend {BACKEND}"
+
+
+def _exact_float32():
+    """Turn TF32 off: it rounds float32 products to 10 bits on a GPU."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+    elif BACKEND == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+
+
+_exact_float32()
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Every test starts from the same seed, policy and name counters."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(1)
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
