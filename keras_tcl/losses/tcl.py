@@ -1,0 +1,120 @@
+"""Temporal contrastive learning."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_tcl.losses.checks import is_finite_number
+from keras_tcl.losses.mean_cross_entropy import MeanCrossEntropy
+from keras_tcl.losses.temporal_contrastive import (
+    check_contrastive_settings,
+    temporal_contrastive,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_tcl")
+class TCL(MeanCrossEntropy):
+    """Baseline loss plus a contrastive term over time steps.
+
+    ```
+    loss = sum_v CE(softmax(1/T sum_t O_t), y)
+           + weight * mean_stages temporal_contrastive(embeddings, y)
+    ```
+
+    The contrastive term makes the embeddings of one class (or, with
+    `supervised=False`, of one image) alike at all time steps, so that a
+    network run for fewer steps still decides alike. It reads the embeddings
+    that projection heads make of one or several stages of the network.
+
+    Args:
+        temperature: Float above 0. Temperature of the similarities. Defaults
+            to `0.07`.
+        weight: Float, 0 or more. Weight of the contrastive term; with 0 it is
+            left out and no embeddings are needed. Defaults to `0.5`.
+        normalization: `"paper"` or `"mean"`: what the sum over positives is
+            divided by, see `temporal_contrastive`. Defaults to `"paper"`.
+        supervised: Boolean. Whether samples of one class are positives
+            (eq. 10) or only the same sample (eq. 7). Defaults to `True`.
+        reduction: Reduction over the batch, as in `keras.losses.Loss`.
+            Defaults to `"sum_over_batch_size"`.
+        name: Optional name of the loss.
+
+    Call arguments:
+        y_true: Class ids `(batch,)` or one-hot labels `(batch, classes)`;
+            soft labels only with `supervised=False` or `weight=0`.
+        y_pred: `{"logits": (batch, views, timesteps, classes), "embeddings":
+            {stage name: (batch, views, timesteps, features)}}`.
+        sample_weight: Optional weights `(batch,)`. They scale a sample's
+            terms; as a candidate for the others it always counts in full.
+
+    Example:
+
+    ```python
+    import numpy as np
+    from keras_tcl.losses import TCL
+
+    y_pred = {
+        "logits": np.random.normal(size=(8, 1, 4, 10)),
+        "embeddings": {"stage4": np.random.normal(size=(8, 1, 4, 16))},
+    }
+    loss = TCL(weight=0.5)(np.arange(8), y_pred)
+    ```
+
+    Reference: equation 8 of the temporal contrastive learning paper.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        weight: float = 0.5,
+        normalization: str = "paper",
+        supervised: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "tcl",
+    ) -> None:
+        super().__init__(reduction=reduction, name=name)
+        check_contrastive_settings(temperature, normalization)
+        if not (is_finite_number(weight) and weight >= 0):
+            raise ValueError(
+                "`weight` must be a finite number, 0 or more. "
+                f"Received: weight={weight!r}."
+            )
+        self.temperature = float(temperature)
+        self.weight = float(weight)
+        self.normalization = normalization
+        self.supervised = bool(supervised)
+
+    @property
+    def needs_embeddings(self) -> bool:
+        return self.weight > 0
+
+    @property
+    def needs_hard_labels(self) -> bool:
+        return self.needs_embeddings and self.supervised
+
+    def contrastive(self, targets: Any, embeddings: Mapping[str, Any]) -> Any:
+        labels = ops.argmax(targets, axis=-1) if self.supervised else None
+        values = [
+            temporal_contrastive(
+                stage, labels, self.temperature, self.normalization
+            )
+            for stage in embeddings.values()
+        ]
+        return sum(values) / len(values)
+
+    def total(self, components: Mapping[str, Any]) -> Any:
+        total = components["classification"]
+        if "contrastive" in components:
+            total = total + self.weight * components["contrastive"]
+        return total
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "temperature": self.temperature,
+            "weight": self.weight,
+            "normalization": self.normalization,
+            "supervised": self.supervised,
+        }

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_tcl.losses import TCL
+from tests.losses.reference import (
+    cross_entropy,
+    equation_7,
+    equation_10,
+    mean_over_positives,
+)
+
+LABELS = np.array([2, 0, 2, 1, 0])
+
+
+def outputs(views=1, timesteps=3):
+    generator = np.random.default_rng(0)
+
+    def normal(size):
+        return generator.normal(size=(5, views, timesteps, size))
+
+    return {
+        "logits": normal(3),
+        "embeddings": {"stage3": normal(3), "stage4": normal(3)},
+    }
+
+
+def components(loss, y_pred, labels=LABELS):
+    terms = loss.components(labels, y_pred)
+    return {name: ops.convert_to_numpy(term) for name, term in terms.items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reference"),
+    [
+        ({}, lambda x: equation_10(x, LABELS, 0.07)),
+        (
+            {"normalization": "mean", "temperature": 0.5},
+            lambda x: mean_over_positives(x, LABELS, 0.5),
+        ),
+        ({"supervised": False}, lambda x: equation_7(x, 0.07)),
+    ],
+    ids=["paper", "mean", "unsupervised"],
+)
+def test_is_equation_8(settings, reference):
+    y_pred = outputs()
+    classification = [
+        cross_entropy(y_pred["logits"][i, 0].mean(axis=0), np.eye(3)[label])
+        for i, label in enumerate(LABELS)
+    ]
+    contrastive = np.mean(
+        [reference(x).mean(axis=1) for x in y_pred["embeddings"].values()],
+        axis=0,
+    )
+    loss = TCL(**settings)
+    result = components(loss, y_pred)
+    np.testing.assert_allclose(
+        result["classification"], classification, rtol=1e-5
+    )
+    np.testing.assert_allclose(result["contrastive"], contrastive, rtol=1e-5)
+    np.testing.assert_allclose(
+        float(loss(LABELS, y_pred)),
+        np.mean(classification + 0.5 * contrastive),
+        rtol=1e-5,
+    )
+
+
+def test_labels_play_no_part_in_the_unsupervised_term():
+    loss = TCL(supervised=False)
+    result = components(loss, outputs())["contrastive"]
+    other = components(loss, outputs(), np.zeros(5))["contrastive"]
+    np.testing.assert_array_equal(result, other)
+
+
+def test_weight():
+    values = {"classification": np.ones(2), "contrastive": np.arange(2)}
+    np.testing.assert_allclose(TCL(weight=3).total(values), [1, 4])
+
+
+def test_without_weight_needs_no_embeddings():
+    loss = TCL(weight=0)
+    assert TCL().needs_embeddings
+    assert not loss.needs_embeddings
+    assert list(components(loss, outputs())) == ["classification"]
+    assert np.isfinite(float(loss(LABELS, outputs()["logits"])))
+
+
+def test_sample_weight_scales_the_samples_own_terms():
+    y_pred = outputs()
+    weight = np.array([0.0, 2.0, 0.5, 1.0, 3.0], "float32")
+    values = TCL(reduction=None)(LABELS, y_pred)
+    weighted = TCL(reduction="sum")(LABELS, y_pred, weight)
+    np.testing.assert_allclose(
+        float(weighted), weight @ ops.convert_to_numpy(values), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0}, "above 0.*Received: temperature=0"),
+        ({"temperature": -1.0}, "above 0.*Received: temperature=-1.0"),
+        ({"weight": -0.5}, "0 or more.*Received: weight=-0.5"),
+        ({"weight": np.nan}, "0 or more.*Received: weight=nan"),
+        ({"weight": "much"}, "0 or more.*Received: weight='much'"),
+        ({"normalization": "sum"}, "one of.*Received: normalization='sum'"),
+    ],
+)
+def test_refuses_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TCL(**settings)
