@@ -1,6 +1,10 @@
 """Shared settings: one seed, exact float32 arithmetic, no leftovers."""
 
 import os
+import tempfile
+
+# Tensors are tiny here: threads would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # PyTorch must come before TensorFlow: the other order can crash on Linux.
 try:
@@ -9,6 +13,12 @@ except ImportError:
     torch = None
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Tests compile much and compute little: XLA optimises less, in half the time.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true",
+)
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
@@ -36,6 +46,15 @@ def _exact_float32():
 
 
 _exact_float32()
+
+if BACKEND == "jax":
+    # Tests build the same few networks again and again: compile each once.
+    import jax
+
+    _CACHE = tempfile.TemporaryDirectory(prefix="keras_tcl_tests_")
+    jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True)
