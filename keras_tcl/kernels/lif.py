@@ -71,7 +71,7 @@ def lif_forward(x: Any, decay: float, threshold: float, reset: str) -> Any:
         return ops.stack(
             [ops.cast(h_t >= threshold, x.dtype) for h_t in h], axis=1
         )
-    return ops.cast(ops.moveaxis(h, 0, 1) >= threshold, x.dtype)
+    return ops.cast(_swap_time_and_batch(h) >= threshold, x.dtype)
 
 
 def _potentials(x: Any, decay: float, threshold: float, reset: str) -> Any:
@@ -97,9 +97,14 @@ def _potentials(x: Any, decay: float, threshold: float, reset: str) -> Any:
         h_t = charge(u, x_t)
         return after_reset(h_t), h_t
 
-    x = ops.moveaxis(x, 1, 0)
+    x = _swap_time_and_batch(x)
     _, h = ops.scan(step, ops.zeros_like(x[0], dtype="float32"), x)
     return h
+
+
+def _swap_time_and_batch(x: Any) -> Any:
+    # Not `moveaxis` or `swapaxes`, which PyTorch cannot export to ONNX.
+    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
 
 
 def _backward(
@@ -142,7 +147,7 @@ def _backward(
     _, gx_all = ops.scan(
         step,
         ops.zeros_like(h[0]),
-        (ops.moveaxis(upstream, 1, 0), h),
+        (_swap_time_and_batch(upstream), h),
         reverse=True,
     )
-    return ops.cast(ops.moveaxis(gx_all, 0, 1), x.dtype)
+    return ops.cast(_swap_time_and_batch(gx_all), x.dtype)

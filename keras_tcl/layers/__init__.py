@@ -5,6 +5,7 @@ from keras_tcl.layers.direct_encoding import DirectEncoding
 from keras_tcl.layers.lif import LIF
 from keras_tcl.layers.projection_head import ProjectionHead
 from keras_tcl.layers.spike_element_wise import SpikeElementWise
+from keras_tcl.layers.td_batch_normalization import TDBatchNormalization
 from keras_tcl.layers.time_distributed import TimeDistributed
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "DirectEncoding",
     "ProjectionHead",
     "SpikeElementWise",
+    "TDBatchNormalization",
     "TimeDistributed",
 ]

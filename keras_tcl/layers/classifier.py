@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tcl.layers.checks import positive_integer
 from keras_tcl.layers.lif import LIF
 
 POOLINGS = ("average", "flatten")
@@ -26,14 +27,25 @@ class Classifier(keras.layers.Layer):
             features). Defaults to `"average"`.
         hidden_units: Sequence of integers, sizes of the hidden layers.
             Defaults to none.
-        neuron: Layer whose copies serve as neurons of the hidden layers.
-            Defaults to `LIF()`.
+        neuron: Layer whose copies, in this layer's dtype policy, serve as
+            neurons of the hidden layers. Defaults to `LIF()`.
 
     Input shape:
         `[B, T, h, w, c]`.
 
     Output shape:
         `[B, T, classes]`.
+
+    Raises:
+        ValueError: If an argument is out of range, the input is not a
+            sequence of feature maps, or their size is unknown and
+            `pooling="flatten"`.
+
+    Example:
+
+    >>> features = keras.ops.ones((2, 4, 8, 8, 32))
+    >>> keras_tcl.layers.Classifier(10)(features).shape
+    (2, 4, 10)
     """
 
     def __init__(
@@ -45,22 +57,28 @@ class Classifier(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for size in (classes, *hidden_units):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise ValueError(
-                    "`classes` and `hidden_units` must be integers of at "
-                    f"least 1. Received: classes={classes!r}, "
-                    f"hidden_units={hidden_units!r}."
-                )
+        if not isinstance(hidden_units, (list, tuple)):
+            raise ValueError(
+                "`hidden_units` must be a sequence of sizes, such as (512,). "
+                f"Received: hidden_units={hidden_units!r}."
+            )
         if pooling not in POOLINGS:
             raise ValueError(
                 f"`pooling` must be one of {POOLINGS}. "
                 f"Received: pooling={pooling!r}."
             )
-        self.classes = classes
+        if neuron is None:
+            neuron = LIF()
+        if not isinstance(neuron, keras.layers.Layer):
+            raise ValueError(
+                "`neuron` must be a layer, such as `LIF(decay=0.25)`. "
+                f"Received: neuron={neuron!r}."
+            )
+        self.classes = positive_integer("classes", classes)
         self.pooling = pooling
-        self.hidden_units = list(hidden_units)
-        neuron = neuron or LIF()
+        self.hidden_units = [
+            positive_integer("hidden_units", units) for units in hidden_units
+        ]
         self._neuron_config = keras.saving.serialize_keras_object(neuron)
         self.dense_layers = [
             keras.layers.Dense(
@@ -72,18 +90,36 @@ class Classifier(keras.layers.Layer):
                 dtype=self.dtype_policy,
                 name=f"dense_{i}",
             )
-            for i, units in enumerate((*hidden_units, classes), start=1)
+            for i, units in enumerate(
+                (*self.hidden_units, self.classes), start=1
+            )
         ]
         self.neurons = [
             type(neuron).from_config(
-                {**neuron.get_config(), "name": f"dense_{i}_spike"}
+                {
+                    **neuron.get_config(),
+                    "name": f"dense_{i}_spike",
+                    "dtype": self.dtype_policy,
+                }
             )
             for i in range(1, len(self.dense_layers))
         ]
 
     def build(self, input_shape: Any) -> None:
+        if len(input_shape) != 5:
+            raise ValueError(
+                "Classifier expects feature maps of shape [B, T, h, w, c]. "
+                f"Received an input of shape {tuple(input_shape)}."
+            )
         batch, timesteps, height, width, features = input_shape
         if self.pooling == "flatten":
+            if height is None or width is None:
+                raise ValueError(
+                    'Classifier(pooling="flatten") needs to know the size of '
+                    "the feature maps. Received an input of shape "
+                    f'{tuple(input_shape)}. Use pooling="average" for images '
+                    "of any size."
+                )
             features = height * width * features
         for dense in self.dense_layers:
             dense.build((batch, timesteps, features))

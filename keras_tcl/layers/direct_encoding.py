@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tcl.layers.checks import positive_integer
+
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
 class DirectEncoding(keras.layers.Layer):
@@ -52,15 +54,16 @@ class DirectEncoding(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], self.timesteps, *input_shape[1:])
 
+    def compute_output_spec(self, inputs: Any) -> Any:
+        # Integer pixels stay integers; Keras would assume the compute dtype.
+        return keras.KerasTensor(
+            self.compute_output_shape(inputs.shape), dtype=inputs.dtype
+        )
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "timesteps": self.timesteps}
 
 
 def check_timesteps(value: Any) -> int:
     """Return `value` as an int, or raise a ValueError."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(
-            "`timesteps` must be an integer of at least 1. "
-            f"Received: timesteps={value!r}."
-        )
-    return int(value)
+    return positive_integer("timesteps", value)

@@ -1,12 +1,13 @@
 """The leaky integrate-and-fire neuron."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsFloat
 
 import keras
 from keras import ops
 
 from keras_tcl import kernels, surrogates
+from keras_tcl.surrogates.surrogate import positive
 
 RESETS = ("hard", "soft")
 
@@ -26,13 +27,15 @@ class LIF(keras.layers.Layer):
     u_t = h_t - threshold * s_t        # reset="soft"
     ```
 
-    The layer keeps no state between calls, so there is nothing to reset and
-    nothing to save. The gradient is backpropagation through time, with
+    A potential that has become NaN never fires again. The layer keeps no
+    state between calls, so there is nothing to reset and nothing to save.
+
+    The gradient is backpropagation through time, with
     `ds_t/dh_t = surrogate(h_t - threshold)`. The potential is float32
     arithmetic under every dtype policy; the spikes have the compute dtype.
 
-    With `training=False` (in `predict`, `evaluate` and exported models) the
-    layer is the plain recurrence and passes no gradient.
+    With `training=False`, as in `predict` and `evaluate`, the layer is the
+    plain recurrence and passes no gradient.
 
     Args:
         decay: Float between 0 and 1, the factor the potential keeps from one
@@ -51,7 +54,8 @@ class LIF(keras.layers.Layer):
 
     Call arguments:
         inputs: Tensor of shape `[batch, T, ...]`; T must be static.
-        training: Boolean or `None`. `False` drops the surrogate gradient.
+        training: Boolean or `None`. Only `False` drops the surrogate
+            gradient: a training loop that leaves the argument out trains.
 
     Input shape:
         `[batch, T, ...]`, rank 2 or more.
@@ -61,7 +65,7 @@ class LIF(keras.layers.Layer):
 
     Raises:
         ValueError: If an argument is out of range, the input has no time
-            axis, or T is `None`.
+            axis, or T is `None` or 0.
 
     Example:
 
@@ -84,23 +88,18 @@ class LIF(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 <= decay <= 1:
+        if not isinstance(decay, SupportsFloat) or not 0 <= decay <= 1:
             raise ValueError(
                 "`decay` must be between 0 and 1: the fraction of the "
                 "membrane potential that is left after one step. "
-                f"Received: decay={decay}."
-            )
-        if not 0 < threshold < float("inf"):
-            raise ValueError(
-                "`threshold` must be finite and greater than 0. "
-                f"Received: threshold={threshold}."
+                f"Received: decay={decay!r}."
             )
         if reset not in RESETS:
             raise ValueError(
                 f"`reset` must be one of {RESETS}. Received: reset={reset!r}."
             )
         self.decay = float(decay)
-        self.threshold = float(threshold)
+        self.threshold = positive("threshold", threshold)
         self.reset = reset
         self.detach_reset = bool(detach_reset)
         self.surrogate = surrogates.get(surrogate)
@@ -145,10 +144,11 @@ def _check_time_axis(shape: Any) -> None:
             f"Received an input of shape {tuple(shape)}. For a still input, "
             "add the time axis with `keras_tcl.layers.DirectEncoding`."
         )
-    if shape[1] is None:
+    if not shape[1]:
         raise ValueError(
             "LIF needs to know the number of time steps T, axis 1 of its "
-            f"input. Received an input of shape {tuple(shape)}. Give T in the "
+            "input, and at least one. "
+            f"Received an input of shape {tuple(shape)}. Give T in the "
             "input's shape, for example `keras.Input((4, ...))`; in a tf.data "
             "pipeline, fix it with `tf.ensure_shape`."
         )

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tcl.layers.checks import positive_integer
+
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
 class ProjectionHead(keras.layers.Layer):
@@ -27,19 +29,25 @@ class ProjectionHead(keras.layers.Layer):
 
     Output shape:
         `[B, T, dimension]`.
+
+    Raises:
+        ValueError: If a size is not an integer of at least 1, or the input
+            has another rank.
+
+    Example:
+
+    >>> features = keras.ops.ones((2, 4, 8, 8, 32))
+    >>> keras_tcl.layers.ProjectionHead(16)(features).shape
+    (2, 4, 16)
     """
 
     def __init__(
         self, dimension: int = 128, hidden: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("dimension", dimension), ("hidden", hidden)):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(
-                    f"`{name}` must be an integer of at least 1. "
-                    f"Received: {name}={value!r}."
-                )
-        self.dimension = dimension
+        self.dimension = positive_integer("dimension", dimension)
+        if hidden is not None:
+            hidden = positive_integer("hidden", hidden)
         self.hidden = hidden
 
     def build(self, input_shape: Any) -> None:

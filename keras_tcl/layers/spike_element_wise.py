@@ -27,6 +27,17 @@ class SpikeElementWise(keras.layers.Layer):
     Call arguments:
         inputs: Pair `(spikes, shortcut)` of tensors of one shape.
 
+    Raises:
+        ValueError: If `connection` is unknown, or the input is not a pair of
+            tensors of one shape.
+
+    Example:
+
+    >>> spikes = keras.ops.convert_to_tensor([0.0, 0.0, 1.0, 1.0])
+    >>> shortcut = keras.ops.convert_to_tensor([0.0, 1.0, 0.0, 1.0])
+    >>> keras_tcl.layers.SpikeElementWise("IAND")((spikes, shortcut))
+    array([0., 1., 0., 0.], dtype=float32)
+
     Reference:
 
     - [Fang et al., 2021](https://arxiv.org/abs/2102.04159)
@@ -40,7 +51,18 @@ class SpikeElementWise(keras.layers.Layer):
                 f"Received: connection={connection!r}."
             )
         self.connection = connection
-        self._build_at_init()
+
+    def build(self, input_shape: Any) -> None:
+        # A single tensor would unpack along its batch axis.
+        is_pair = len(input_shape) == 2 and isinstance(
+            input_shape[0], (list, tuple)
+        )
+        if not is_pair or tuple(input_shape[0]) != tuple(input_shape[1]):
+            raise ValueError(
+                "SpikeElementWise expects a pair (spikes, shortcut) of "
+                "tensors of one shape. Received an input of shape "
+                f"{input_shape}."
+            )
 
     def call(self, inputs: Any) -> Any:
         spikes, shortcut = inputs

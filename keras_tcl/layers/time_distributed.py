@@ -21,11 +21,16 @@ class TimeDistributed(keras.layers.Wrapper):
     Args:
         layer: The `keras.layers.Layer` to apply; it must not mix samples of a
             batch in a way that depends on their order.
+        **kwargs: `name`, and `dtype`, which defaults to the layer's.
 
     Call arguments:
         inputs: Tensor of shape `[batch, T, ...]`; at most one of batch and T
             may be unknown when the model is compiled.
         training: Boolean or `None`, handed to the layer if it takes it.
+
+    Raises:
+        ValueError: If `layer` is not a layer, or the input has no axis after
+            the time axis.
 
     Example:
 
@@ -34,25 +39,35 @@ class TimeDistributed(keras.layers.Wrapper):
     (2, 4, 30, 30, 8)
     """
 
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+        # Under another policy than the layer's, its input would be rounded.
+        kwargs.setdefault("dtype", getattr(layer, "dtype_policy", None))
+        super().__init__(layer, **kwargs)
+
     def build(self, input_shape: Any) -> None:
         super().build(_step_shape(input_shape))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        # Keras hands `training` on to the layers called in here.
         batch, timesteps, *_ = inputs.shape
-        kwargs = {}
-        if self.layer._call_has_training_arg:
-            kwargs["training"] = training
         # -1 where the batch size or T is not known: all else stays static.
         known = batch is not None and timesteps is not None
         folded = batch * timesteps if known else -1
-        outputs = self.layer(
-            ops.reshape(inputs, (folded, *inputs.shape[2:])), **kwargs
-        )
+        outputs = self.layer(ops.reshape(inputs, (folded, *inputs.shape[2:])))
         if timesteps is None:
             timesteps = ops.shape(inputs)[1]
         return ops.reshape(
             outputs,
             (-1 if batch is None else batch, timesteps, *outputs.shape[1:]),
+        )
+
+    def compute_output_spec(self, inputs: Any, training: Any = None) -> Any:
+        # The layer knows its dtype, and may know its output shape only so.
+        step = self.layer.compute_output_spec(
+            keras.KerasTensor(_step_shape(inputs.shape), dtype=inputs.dtype)
+        )
+        return keras.KerasTensor(
+            (*inputs.shape[:2], *step.shape[1:]), dtype=step.dtype
         )
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -4,11 +4,17 @@ Each function adds layers to a functional graph and returns its new end. A
 tensor is `[B, H, W, C]` before direct encoding and `[B, T, H, W, C]` after.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
-from keras_tcl.layers import LIF, DirectEncoding, TimeDistributed
+from keras_tcl.layers import (
+    LIF,
+    DirectEncoding,
+    TDBatchNormalization,
+    TimeDistributed,
+)
 from keras_tcl.layers.direct_encoding import check_timesteps
 
 # What PyTorch's reference code uses, so that its weights can be carried over.
@@ -21,6 +27,77 @@ KERNEL_INITIALIZER = {
     },
 }
 STEMS = ("cifar", "imagenet")
+NORMALIZATIONS = ("batch", "threshold_dependent")
+# `TCLModel` takes the stage whose name sorts last, so one digit must do.
+MAX_STAGES = 9
+
+
+class Units:
+    """Makes the units of one network: normalized convolutions and neurons.
+
+    Args:
+        neuron: Layer whose copies serve as neurons. Defaults to `LIF()`.
+        normalization: One of `NORMALIZATIONS`.
+    """
+
+    def __init__(self, neuron: Any, normalization: str) -> None:
+        if neuron is None:
+            neuron = LIF()
+        if not isinstance(neuron, keras.layers.Layer):
+            raise ValueError(
+                "`neuron` must be a layer, for example "
+                "`keras_tcl.layers.LIF(decay=0.25)`, or `None`. "
+                f"Received: neuron={neuron!r}."
+            )
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"`normalization` must be one of {NORMALIZATIONS}. "
+                f"Received: normalization={normalization!r}."
+            )
+        self.neuron = neuron
+        self.normalization = normalization
+
+    def convolution(
+        self,
+        x: Any,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        alpha: float = 1.0,
+        use_bias: bool = False,
+        name: str | None = None,
+    ) -> Any:
+        """A convolution, and normalization over batch, time and space.
+
+        Args:
+            alpha: That of `TDBatchNormalization`, if that is used.
+        """
+        x = convolution(x, filters, kernel_size, strides, use_bias, name)
+        if self.normalization == "batch":
+            layer: Any = keras.layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, name=f"{name}_bn"
+            )
+        else:
+            threshold = getattr(self.neuron, "threshold", 1.0)
+            layer = TDBatchNormalization(alpha, threshold, name=f"{name}_bn")
+        return each_step(layer, x)
+
+    def spikes(self, x: Any, name: str) -> Any:
+        """A layer of neurons."""
+        config = {**self.neuron.get_config(), "name": f"{name}_spike"}
+        return type(self.neuron).from_config(config)(x)
+
+
+def are_counts(values: Any) -> bool:
+    """Whether `values` is a sequence of integers of at least 1."""
+    return (
+        isinstance(values, (list, tuple))
+        and len(values) > 0
+        and all(
+            isinstance(n, int) and not isinstance(n, bool) and n > 0
+            for n in values
+        )
+    )
 
 
 def check_input_shape(input_shape: Any, downsampling: int) -> tuple:
@@ -32,12 +109,10 @@ def check_input_shape(input_shape: Any, downsampling: int) -> tuple:
         downsampling: Integer, the factor by which the network shrinks H and
             W, hence the smallest size it can take.
     """
-    shape = tuple(input_shape)
+    is_sequence = isinstance(input_shape, (list, tuple))
+    shape = tuple(input_shape) if is_sequence else ()
     numbers = shape[1:] if len(shape) == 4 and shape[0] is None else shape
-    if len(shape) not in (3, 4) or not all(
-        isinstance(n, int) and not isinstance(n, bool) and n > 0
-        for n in numbers
-    ):
+    if len(shape) not in (3, 4) or not are_counts(numbers):
         raise ValueError(
             "`input_shape` must be (H, W, C) for images or (T or None, H, W, "
             "C) for event frames, channels last, in positive integers. "
@@ -86,7 +161,17 @@ def convolution(
     on the top and left, and differ from PyTorch.
     """
     padding = "same"
-    if strides > 1 and kernel_size > 1:
+    if strides > 1 and kernel_size == 1:
+        # The same numbers as a strided 1x1 convolution, which in PyTorch's
+        # CPU build writes past its memory (2.13, one thread, few channels).
+        x = each_step(
+            keras.layers.AveragePooling2D(
+                1, strides, data_format="channels_last", name=f"{name}_take"
+            ),
+            x,
+        )
+        strides = 1
+    if strides > 1:
         pad = keras.layers.ZeroPadding2D(
             kernel_size // 2, data_format="channels_last", name=f"{name}_pad"
         )
@@ -105,57 +190,73 @@ def convolution(
     return each_step(layer, x)
 
 
-def normalization(x: Any, name: str | None = None) -> Any:
-    """Batch normalization over batch, time and space."""
-    layer = keras.layers.BatchNormalization(
-        axis=-1, momentum=0.9, epsilon=1e-5, name=f"{name}_bn"
-    )
-    return each_step(layer, x)
+def encoding(x: Any, timesteps: int) -> Any:
+    """Show a still tensor `timesteps` times; leave a sequence as it is.
 
-
-def spike(x: Any, neuron: Any = None, name: str | None = None) -> Any:
-    """A layer of neurons like `neuron`, by default `LIF()`."""
-    if neuron is None:
-        neuron = LIF()
-    config = {**neuron.get_config(), "name": f"{name}_spike"}
-    return type(neuron).from_config(config)(x)
-
-
-def stem(
-    x: Any,
-    filters: int,
-    timesteps: int,
-    kind: str = "cifar",
-    neuron: Any = None,
-) -> Any:
-    """Convolution, normalization and the first spikes.
-
-    Of a still image, the convolution and the normalization run once and the
-    result is shown T times: T equal copies would give T equal results, batch
+    Placed after the first normalization, so that a still image passes what
+    comes before once: T equal copies would give T equal results, batch
     statistics included.
+    """
+    if len(x.shape) == 5:
+        return x
+    return DirectEncoding(timesteps, name="direct_encoding")(x)
+
+
+def residual_backbone(
+    block: Callable[..., Any],
+    stackwise_num_blocks: Sequence[int],
+    stackwise_num_filters: Sequence[int],
+    input_shape: Sequence[int | None],
+    timesteps: int,
+    stem: str,
+    stem_filters: int | None,
+    units: Units,
+) -> keras.Model:
+    """A stem and stages `"stage1"`, `"stage2"`, ... of residual blocks.
+
+    The first block of every stage but the first halves the resolution.
 
     Args:
-        kind: `"cifar"` (3x3, stride 1) or `"imagenet"` (7x7, stride 2, then
-            3x3 max pooling with stride 2).
+        block: Function `block(x, filters, strides, units, name)` that adds
+            one block.
+        stem: `"cifar"` (3x3 convolution, stride 1) or `"imagenet"` (7x7,
+            stride 2, then 3x3 max pooling with stride 2).
+        stem_filters: Integer, channels of the stem, or `None` for those of
+            the first stage.
     """
-    if kind not in STEMS:
+    _check_stages(stackwise_num_blocks, stackwise_num_filters, stem_filters)
+    if stem not in STEMS:
         raise ValueError(
-            f"`stem` must be one of {STEMS}. Received: stem={kind!r}."
+            f"`stem` must be one of {STEMS}. Received: stem={stem!r}."
         )
+    downsampling = 2 ** (len(stackwise_num_filters) - 1)
+    if stem == "imagenet":
+        downsampling *= 4
+    x = start = inputs(check_input_shape(input_shape, downsampling), timesteps)
+    x = _stem(
+        x, stem_filters or stackwise_num_filters[0], timesteps, stem, units
+    )
+    stages = {}
+    for stage, (num_blocks, filters) in enumerate(
+        zip(stackwise_num_blocks, stackwise_num_filters, strict=True), start=1
+    ):
+        for number in range(1, num_blocks + 1):
+            strides = 2 if stage > 1 and number == 1 else 1
+            name = f"stage{stage}_block{number}"
+            x = block(x, filters, strides, units, name)
+        stages[f"stage{stage}"] = x
+    return keras.Model(start, stages, name="backbone")
+
+
+def _stem(x: Any, filters: int, timesteps: int, kind: str, units: Units) -> Any:
     kernel_size, strides = (3, 1) if kind == "cifar" else (7, 2)
-    x = convolution(x, filters, kernel_size, strides, name="stem")
-    x = normalization(x, name="stem")
-    if len(x.shape) == 4:
-        x = DirectEncoding(timesteps, name="direct_encoding")(x)
-    x = spike(x, neuron, name="stem")
+    x = units.convolution(x, filters, kernel_size, strides, name="stem")
+    x = units.spikes(encoding(x, timesteps), name="stem")
     if kind == "imagenet":
-        # Spikes are never negative, so zero padding is as good as -inf.
-        x = each_step(
-            keras.layers.ZeroPadding2D(
-                1, data_format="channels_last", name="stem_pool_pad"
-            ),
-            x,
-        )
+        # Less than any spike, not 0: of equal values, pooling gives all of the
+        # gradient to the first, and that is to be a neuron.
+        around = ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0))
+        x = keras.ops.pad(x, around, constant_values=-1.0)
         x = each_step(
             keras.layers.MaxPooling2D(
                 3, 2, data_format="channels_last", name="stem_pool"
@@ -165,6 +266,18 @@ def stem(
     return x
 
 
-def stem_downsampling(kind: str) -> int:
-    """The factor by which a stem shrinks its input."""
-    return 4 if kind == "imagenet" else 1
+def _check_stages(num_blocks: Any, num_filters: Any, stem_filters: Any) -> None:
+    if (
+        not are_counts(num_blocks)
+        or not are_counts(num_filters)
+        or not len(num_blocks) == len(num_filters) <= MAX_STAGES
+        or not (stem_filters is None or are_counts([stem_filters]))
+    ):
+        raise ValueError(
+            "`stackwise_num_blocks` and `stackwise_num_filters` must be "
+            "sequences of positive integers of one length, an entry for each "
+            f"of one to {MAX_STAGES} stages, and `stem_filters` a positive "
+            f"integer or None. Received: stackwise_num_blocks={num_blocks}, "
+            f"stackwise_num_filters={num_filters}, "
+            f"stem_filters={stem_filters}."
+        )

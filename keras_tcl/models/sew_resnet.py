@@ -1,9 +1,8 @@
 """SEW-ResNet: residual blocks that join spikes element by element."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
-
-import keras
 
 from keras_tcl.layers import SpikeElementWise
 from keras_tcl.models import blocks
@@ -19,6 +18,8 @@ def sew_resnet(
     weights: str | None = None,
     connection: str = "ADD",
     stem: str = "cifar",
+    stem_filters: int | None = None,
+    normalization: str = "batch",
     neuron: Any = None,
     name: str | None = "sew_resnet",
     **kwargs: Any,
@@ -29,22 +30,27 @@ def sew_resnet(
     blocks: conv3x3-BN-LIF-conv3x3-BN-LIF, joined with the shortcut by
     `keras_tcl.layers.SpikeElementWise`. The first block of every stage but
     the first halves the resolution; a shortcut that changes shape is
-    conv1x1-BN-LIF. The stages are named `"stage1"`, `"stage2"`, ...
+    conv1x1-BN-LIF. The stages are named `"stage1"`, `"stage2"`, ... The last
+    one is averaged over space and classified by a dense layer.
 
     Args:
         stackwise_num_blocks: Sequence of integers, blocks in each stage.
-        stackwise_num_filters: Sequence of integers, channels of each stage;
-            the first is also the stem's.
+        stackwise_num_filters: Sequence of integers, channels of each stage.
         input_shape: `(H, W, C)` for images, `(T or None, H, W, C)` for event
             frames, where `None` lets T vary. Defaults to `(32, 32, 3)`.
         classes: Integer, number of classes. Defaults to `10`.
         timesteps: Integer, number of time steps T a still image is shown.
             Event frames bring their own T. Defaults to `4`.
         weights: Path of a `.weights.h5` file of the same network, or `None`
-            for random weights.
+            for random weights. (`keras_tcl.models.convert` takes those of
+            PyTorch.)
         connection: One of `"ADD"`, `"AND"`, `"IAND"`. Defaults to `"ADD"`.
         stem: `"cifar"` (3x3 convolution) or `"imagenet"` (7x7 with stride 2,
             then max pooling) for large images. Defaults to `"cifar"`.
+        stem_filters: Integer, channels of the stem. Defaults to those of the
+            first stage.
+        normalization: `"batch"`, or `"threshold_dependent"` for
+            `keras_tcl.layers.TDBatchNormalization`. Defaults to `"batch"`.
         neuron: A layer whose copies serve as the neurons, for example
             `keras_tcl.layers.LIF(decay=0.25)`. Defaults to `LIF()`.
         name: String, name of the model.
@@ -59,40 +65,27 @@ def sew_resnet(
         ValueError: If an argument is out of range, or `weights` does not
             belong to this network.
 
+    Example:
+
+    ```python
+    model = keras_tcl.models.sew_resnet([1, 1, 1], [16, 32, 64], classes=100)
+    ```
+
     Reference:
 
     - [Fang et al., 2021](https://arxiv.org/abs/2102.04159)
     """
-    _check_stages(stackwise_num_blocks, stackwise_num_filters)
-    halvings = len(stackwise_num_filters) - 1
-    shape = blocks.check_input_shape(
-        input_shape, blocks.stem_downsampling(stem) * 2**halvings
+    backbone = blocks.residual_backbone(
+        functools.partial(_block, connection=connection),
+        stackwise_num_blocks,
+        stackwise_num_filters,
+        input_shape,
+        timesteps,
+        stem,
+        stem_filters,
+        blocks.Units(neuron, normalization),
     )
-    inputs = blocks.inputs(shape, timesteps)
-    x = blocks.stem(inputs, stackwise_num_filters[0], timesteps, stem, neuron)
-    stages = {}
-    for stage, (num_blocks, filters) in enumerate(
-        zip(stackwise_num_blocks, stackwise_num_filters, strict=True), start=1
-    ):
-        for block in range(1, num_blocks + 1):
-            strides = 2 if stage > 1 and block == 1 else 1
-            x = _block(
-                x,
-                filters,
-                strides,
-                connection,
-                neuron,
-                name=f"stage{stage}_block{block}",
-            )
-        stages[f"stage{stage}"] = x
-    backbone = keras.Model(inputs, stages, name="backbone")
-    return TCLModel(
-        backbone,
-        classes,
-        weights=weights,
-        name=name,
-        **kwargs,
-    )
+    return TCLModel(backbone, classes, weights=weights, name=name, **kwargs)
 
 
 def sew_resnet18(
@@ -146,29 +139,20 @@ def sew_resnet34(
 
 
 def _block(
-    x: Any, filters: int, strides: int, connection: str, neuron: Any, name: str
+    x: Any,
+    filters: int,
+    strides: int,
+    units: blocks.Units,
+    name: str,
+    connection: str,
 ) -> Any:
     shortcut = x
     for i, s in ((1, strides), (2, 1)):
-        x = blocks.convolution(x, filters, 3, s, name=f"{name}_{i}")
-        x = blocks.normalization(x, name=f"{name}_{i}")
-        x = blocks.spike(x, neuron, name=f"{name}_{i}")
+        x = units.convolution(x, filters, 3, s, name=f"{name}_{i}")
+        x = units.spikes(x, name=f"{name}_{i}")
     if strides > 1 or shortcut.shape[-1] != filters:
-        shortcut = blocks.convolution(
+        shortcut = units.convolution(
             shortcut, filters, 1, strides, name=f"{name}_0"
         )
-        shortcut = blocks.normalization(shortcut, name=f"{name}_0")
-        shortcut = blocks.spike(shortcut, neuron, name=f"{name}_0")
+        shortcut = units.spikes(shortcut, name=f"{name}_0")
     return SpikeElementWise(connection, name=f"{name}_out")([x, shortcut])
-
-
-def _check_stages(num_blocks: Any, num_filters: Any) -> None:
-    if len(num_blocks) != len(num_filters) or not all(
-        isinstance(n, int) and n > 0 for n in (*num_blocks, *num_filters)
-    ):
-        raise ValueError(
-            "`stackwise_num_blocks` and `stackwise_num_filters` must be "
-            "sequences of positive integers of one length, an entry a stage. "
-            f"Received: stackwise_num_blocks={num_blocks}, "
-            f"stackwise_num_filters={num_filters}."
-        )

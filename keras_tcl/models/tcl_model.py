@@ -284,6 +284,9 @@ class TCLModel(keras.Model):
             head.trainable = wants_embeddings
         self._forget_compiled_functions()
 
+    def get_compile_config(self) -> Any:
+        return _of_any_backend(super().get_compile_config())
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras leaves a model with a `compile` of its own uncompiled.
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -397,7 +400,8 @@ class TCLModel(keras.Model):
     ) -> Any:
         """Returns loss and metrics, as `keras.Model.evaluate` does."""
         self._check_data(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        results = super().evaluate(x, y, *args, **kwargs)
+        return keras.tree.map_structure(float, results)  # PyTorch's: tensors.
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Returns logits averaged over time, as `keras.Model.predict` does."""
@@ -410,6 +414,7 @@ class TCLModel(keras.Model):
         """Runs one training step, as `keras.Model.train_on_batch` does."""
         logs = super().train_on_batch(*args, return_dict=True, **kwargs)
         input_checks.raise_if_invalid(logs, "of this batch")
+        logs = {name: float(value) for name, value in logs.items()}
         if return_dict:
             return logs
         return list(logs.values()) if len(logs) > 1 else logs["loss"]
@@ -458,7 +463,7 @@ class TCLModel(keras.Model):
             ]
         else:
             batches = self._predicted_batches(x)
-        correct, total = 0.0, 0
+        correct, total = np.zeros(1), 0
         for logits, labels in batches:
             labels = np.asarray(ops.convert_to_numpy(labels))
             if labels.ndim == 2:
@@ -522,7 +527,7 @@ class TCLModel(keras.Model):
             ValueError: If the file is damaged or belongs to another network;
                 the weights are then what they were before.
         """
-        before = [ops.convert_to_numpy(v).copy() for v in self.variables]
+        before = [ops.convert_to_numpy(v.value).copy() for v in self.variables]
         try:
             super().load_weights(filepath, *args, **kwargs)
         except Exception as error:
@@ -637,9 +642,10 @@ class TCLModel(keras.Model):
 
     def _predicted_batches(self, data: Any) -> Iterator[tuple[Any, Any]]:
         model = self._timestep_model()
+        batches = data
         if isinstance(data, keras.utils.PyDataset):
-            data = (data[i] for i in range(data.num_batches))
-        for batch in data:
+            batches = (data[i] for i in range(data.num_batches))
+        for batch in batches:
             x, y, _ = keras.utils.unpack_x_y_sample_weight(tuple(batch))
             yield model.predict_on_batch(x), y
 
@@ -714,6 +720,23 @@ class _TimestepModel(keras.Model):
         return self.step_logits(x)
 
 
+def _of_any_backend(config: Any) -> Any:
+    """A config in which PyTorch's own optimizers are those of any backend.
+
+    Keras writes `keras.optimizers.Adam` under PyTorch as a class that exists
+    there alone, and a model saved so does not train under another backend.
+    """
+    if isinstance(config, dict):
+        config = {key: _of_any_backend(value) for key, value in config.items()}
+        if str(config.get("module")).startswith("keras.src.backend.torch.opt"):
+            config["module"] = "keras.optimizers"
+            config["registered_name"] = None
+        return config
+    if isinstance(config, (list, tuple)):
+        return [_of_any_backend(value) for value in config]
+    return config
+
+
 def _mean_logits(y_pred: Any) -> Any:
     """Mean over views and time of what `call` returned."""
     if isinstance(y_pred, dict):
@@ -747,11 +770,12 @@ def _rescaling(
     low, high = value_range
     try:
         means = np.asarray(mean, "float64")
-        scales = 1.0 / ((high - low) * np.asarray(std, "float64"))
-        good = np.all(np.isfinite(means)) and np.all(scales > 0)
+        with np.errstate(divide="ignore"):
+            scales = 1.0 / ((high - low) * np.asarray(std, "float64"))
+        good = bool(np.isfinite(means).all() and (scales > 0).all())
     except (TypeError, ValueError, ZeroDivisionError):
         good = False
-    if not good or not np.all(np.isfinite(scales)):
+    if not good or not np.isfinite(scales).all():
         raise ValueError(
             "`mean` and `std` must be numbers, or one number for each channel, "
             "of pixels rescaled to [0, 1]; `std` greater than 0. Received: "

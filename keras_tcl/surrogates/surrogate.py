@@ -1,6 +1,6 @@
 """The common base of the built-in surrogate derivatives."""
 
-from typing import Any
+from typing import Any, SupportsFloat
 
 
 class Surrogate:
@@ -36,7 +36,7 @@ class Surrogate:
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and (
-            other.get_config() == self.get_config()  # type: ignore[attr-defined]
+            other.get_config() == self.get_config()
         )
 
     def __hash__(self) -> int:
@@ -49,14 +49,9 @@ class Surrogate:
 
 def positive(name: str, value: float) -> float:
     """Return `value` as a float, or raise a ValueError naming `name`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not isinstance(value, SupportsFloat) or not 0 < value < float("inf"):
         raise ValueError(
-            f"`{name}` must be a number greater than 0. "
+            f"`{name}` must be a finite number greater than 0. "
             f"Received: {name}={value!r}."
-        )
-    if not 0 < value < float("inf"):
-        raise ValueError(
-            f"`{name}` must be finite and greater than 0. "
-            f"Received: {name}={value}."
         )
     return float(value)

@@ -1,0 +1,146 @@
+"""Several augmentations, one after the other."""
+
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_tcl")
+class Pipeline(keras.layers.Layer):
+    """Apply augmentations in order, at training only.
+
+    Takes the layers of this package, Keras' own preprocessing layers (give
+    them `dtype="float32"`, else they follow the global dtype policy) and any
+    function of one tensor. At inference nothing is called and the images
+    pass unchanged: a step that inference needs too, such as rescaling or
+    normalisation, belongs into the model, not here. For the same reason a
+    step must keep the shape of the images.
+
+    A layer with `supports_jit = False` (Keras' `RandomRotation`,
+    `RandomZoom`, `RandomTranslation`, ...) switches compilation off for the
+    whole model it is in. The pipeline then warns, because training a network
+    op by op is about ten times slower on JAX; such layers are better mapped
+    over the input data.
+
+    Args:
+        layers: List of `keras.layers.Layer` and functions. A function
+            receives the float32 images and returns images; register it with
+            `keras.saving.register_keras_serializable` to save the model.
+        name: String, the name of the layer. Defaults to `None`.
+
+    Call arguments:
+        images: Tensor `[batch, height, width, channels]`, or event frames
+            `[batch, time, height, width, channels]`.
+        training: Boolean, whether to augment. Defaults to `False`.
+
+    Raises:
+        ValueError: If `layers` is not a list of layers and functions, or one
+            of them changes the shape of the images.
+
+    Example:
+
+    ```python
+    from keras_tcl import augmentation
+
+    augmenter = augmentation.Pipeline(
+        [augmentation.RandomCrop(4), augmentation.RandomFlip()]
+    )
+    images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    augmenter(images, training=True)  # [8, 32, 32, 3], float32
+    ```
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[keras.layers.Layer | Callable[[Any], Any]],
+        name: str | None = None,
+    ):
+        super().__init__(name=name, dtype="float32")
+        if not isinstance(layers, (list, tuple)):
+            raise ValueError(
+                "`layers` must be a list of layers and functions. "
+                f"Received: layers={layers!r}"
+            )
+        for layer in layers:
+            # A class is callable too: `RandomFlip` for `RandomFlip()`.
+            if not callable(layer) or isinstance(layer, type):
+                raise ValueError(
+                    "Each of `layers` must be a layer (an instance, such as "
+                    "RandomFlip()) or a function of one tensor. "
+                    f"Received: {layer!r}"
+                )
+        self.layers = list(layers)
+        self._warn_about_jit()
+
+    def _warn_about_jit(self) -> None:
+        if keras.config.backend() == "torch":  # runs eagerly anyway
+            return
+        names = [
+            type(layer).__name__
+            for layer in self._flatten_layers(include_self=False)
+            if not layer.supports_jit
+        ]
+        if names:
+            warnings.warn(
+                f"{', '.join(names)}: `supports_jit` is False, so Keras will "
+                "not compile any model with this pipeline, and training on "
+                "JAX is about ten times slower. Use the augmentations of "
+                "keras_tcl, or map these layers over the input data.",
+                stacklevel=3,
+            )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        for layer in self.layers:
+            if isinstance(layer, keras.layers.Layer) and not layer.built:
+                layer.build(input_shape)
+
+    def call(self, images: Any, training: bool | None = False) -> Any:
+        images = ops.cast(images, "float32")
+        if not training:
+            return images
+        for layer in self.layers:
+            # Keras alone would not hand `training` on in `stateless_call`.
+            options = {"training": True} if _takes_training(layer) else {}
+            result = layer(images, **options)
+            if tuple(result.shape[1:]) != tuple(images.shape[1:]):
+                raise ValueError(
+                    "An augmentation must keep the shape of the images, as "
+                    f"they pass unchanged at inference. Received: {layer!r} "
+                    f"turns {tuple(images.shape)} into {tuple(result.shape)}"
+                )
+            images = result
+        return ops.cast(images, "float32")
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        # Without `dtype`: it is float32 by definition.
+        return {
+            "name": self.name,
+            "layers": [
+                keras.saving.serialize_keras_object(layer)
+                for layer in self.layers
+            ],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Pipeline":
+        layers = [
+            keras.saving.deserialize_keras_object(layer)
+            for layer in config["layers"]
+        ]
+        return cls(**{**config, "layers": layers})
+
+
+def _takes_training(layer: Any) -> bool:
+    return (
+        isinstance(layer, keras.layers.Layer)
+        and "training" in inspect.signature(layer.call).parameters
+    )
