@@ -1,0 +1,271 @@
+"""What `fit` takes: tf.data and PyDataset, with the same batches."""
+
+import gc
+import importlib.util
+import os
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from keras_tcl.data import ArraySource, DataInfo, from_source
+from keras_tcl.data.batch_sequence import BatchSequence
+from keras_tcl.data.batches import Batches
+
+pytestmark = [
+    # Keras says so of every tf.data.Dataset, unless `fit(shuffle=False)`.
+    pytest.mark.filterwarnings("ignore:`shuffle=True` was passed"),
+    # PyTorch 2.13 under NumPy 2.4.
+    pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning"),
+]
+
+HAS_TF = importlib.util.find_spec("tensorflow") is not None
+FORMATS = [
+    pytest.param(
+        "tf",
+        marks=pytest.mark.skipif(not HAS_TF, reason="needs TensorFlow"),
+    ),
+    "keras",
+]
+INFO = DataInfo("mine", classes=3, shape=(4, 4, 1), value_range=(0, 255))
+SIZE, BATCH = 50, 8
+
+
+def images():
+    x = np.random.default_rng(0).integers(0, 256, (SIZE, 4, 4, 1), "uint8")
+    source = ArraySource(INFO, x, np.arange(SIZE) % 3)
+    source.in_memory = False  # To be read ahead by threads, as files are.
+    return source
+
+
+def dataset(format, shuffle=True, drop_remainder=True, **options):
+    return from_source(
+        images(),
+        BATCH,
+        shuffle=shuffle,
+        seed=5,
+        drop_remainder=drop_remainder,
+        format=format,
+        **options,
+    )
+
+
+def as_numpy(batches):
+    return [(np.asarray(x), np.asarray(y)) for x, y in batches]
+
+
+def expected(epoch, drop_remainder=True):
+    order = np.random.default_rng([5, epoch]).permutation(SIZE)
+    stop = SIZE // BATCH * BATCH if drop_remainder else SIZE
+    source = images()
+    return [source.read(order[i : i + BATCH]) for i in range(0, stop, BATCH)]
+
+
+def assert_equal(batches, reference):
+    assert len(batches) == len(reference)
+    for (x, y), (u, v) in zip(batches, reference, strict=True):
+        assert x.dtype == u.dtype == "uint8" and y.dtype == "int32"
+        assert np.array_equal(x, u) and np.array_equal(y, v)
+
+
+def model():
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+    network.compile(
+        keras.optimizers.SGD(0.1),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return network
+
+
+def as_array(value):
+    tensor = keras.ops.convert_to_tensor(value)
+    return keras.ops.convert_to_numpy(keras.ops.stop_gradient(tensor))
+
+
+def weights(network):
+    return [as_array(weight) for weight in network.weights]
+
+
+def trained_by_hand(epochs, steps=None):
+    """The weights after these batches in this order."""
+    network = model()
+    network.build((None, 4, 4, 1))
+    batches = [batch for epoch in range(epochs) for batch in expected(epoch)]
+    for x, y in batches[:steps]:
+        network.train_on_batch(x, y)
+    return weights(network)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_batches_of_each_epoch(format):
+    data = dataset(format)
+    for epoch in range(3):
+        assert_equal(as_numpy(data), expected(epoch))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_ragged_batch_and_order_for_evaluation(format):
+    data = dataset(format, shuffle=False, drop_remainder=False)
+    batches = as_numpy(data)
+    assert [len(x) for x, _ in batches] == [8] * 6 + [2]
+    x, _ = images().read(range(SIZE))
+    assert np.array_equal(np.concatenate([x for x, _ in batches]), x)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_looking_at_the_first_batch_changes_nothing(format):
+    data = dataset(format)
+    for _ in range(3):
+        x, _ = next(iter(data))
+        assert np.array_equal(np.asarray(x), expected(0)[0][0])
+    assert_equal(as_numpy(data), expected(0))
+    assert_equal(as_numpy(data), expected(1))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("built", [True, False])
+def test_fit_sees_the_epochs_in_order(format, built):
+    """Also where Keras looks at the first batch to build the model."""
+    network = model()
+    if built:
+        network.build((None, 4, 4, 1))
+    history = network.fit(dataset(format), epochs=3, verbose=0)
+    for ours, theirs in zip(weights(network), trained_by_hand(3), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert len(history.history["loss"]) == 3
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_fit_with_steps_per_epoch_goes_on_where_it_stopped(format):
+    """Two epochs of three steps are one pass of six batches."""
+    network = model()
+    network.build((None, 4, 4, 1))
+    network.fit(dataset(format), epochs=4, steps_per_epoch=3, verbose=0)
+    reference = trained_by_hand(2)
+    for ours, theirs in zip(weights(network), reference, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_fit_evaluate_predict(format):
+    train = dataset(format)
+    test = dataset(format, shuffle=False, drop_remainder=False)
+    network = model()
+    steps = []
+    note = keras.callbacks.LambdaCallback()
+    note.on_epoch_begin = lambda *_: steps.append(note.params["steps"])
+    history = network.fit(
+        train, validation_data=test, epochs=2, verbose=0, callbacks=[note]
+    )
+    assert steps == [6, 6]  # The progress bar knows its total at once.
+    loss, accuracy = map(as_array, network.evaluate(test, verbose=0))
+    last = as_array(history.history["val_loss"][-1])
+    np.testing.assert_allclose(last, loss, atol=1e-5)
+    logits = network.predict(test, verbose=0)
+    assert logits.shape == (SIZE, 3)
+    right = np.mean(logits.argmax(-1) == images().labels)
+    np.testing.assert_allclose(accuracy, right, atol=1e-6)
+
+
+@pytest.mark.skipif(not HAS_TF, reason="needs TensorFlow")
+def test_tf_dataset_is_static_and_of_known_length():
+    data = dataset("tf")
+    x, y = data.element_spec
+    assert x.shape == (8, 4, 4, 1) and x.dtype.name == "uint8"
+    assert y.shape == (8,) and y.dtype.name == "int32"
+    assert int(data.cardinality()) == len(data) == 6
+    x, y = dataset("tf", drop_remainder=False).element_spec
+    assert x.shape.as_list() == [None, 4, 4, 1]
+    assert int(dataset("tf", drop_remainder=False).cardinality()) == 7
+
+
+@pytest.mark.skipif(not HAS_TF, reason="needs TensorFlow")
+def test_auto_is_tf_where_it_is_installed():
+    import tensorflow as tf
+
+    assert isinstance(dataset("auto"), tf.data.Dataset)
+
+
+@pytest.mark.skipif(not HAS_TF, reason="needs TensorFlow")
+def test_a_stage_of_ones_own():
+    """A user's augmentation, here in tf, leaves order and length alone."""
+    data = dataset("tf").map(lambda x, y: (x // 2, y))
+    assert len(data) == 6
+    reference = [(x // 2, y) for x, y in expected(0)]
+    assert_equal(as_numpy(data), reference)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_reading_errors_keep_their_message(format):
+    class Broken(ArraySource):
+        def read(self, indices):
+            raise ValueError("shelf 7 is on fire")
+
+    source = images()
+    data = from_source(Broken(INFO, source.x, source.labels), 8, format=format)
+    with pytest.raises(Exception, match="shelf 7"):
+        list(data)
+
+
+def test_sequence_by_position():
+    data = dataset("keras")
+    assert len(data) == 6
+    for index in (4, 0, 4):
+        x, _ = data[index]
+        assert np.array_equal(x, expected(0)[index][0])
+    list(data)
+    assert np.array_equal(data[4][0], expected(1)[4][0])
+    with pytest.raises(IndexError):
+        data[6]
+
+
+def test_sequence_takes_no_part_in_the_shuffling_of_fit():
+    batches = Batches(images(), BATCH, True, 5, True)
+    data = BatchSequence(batches)
+    # What Keras' adapter does in an epoch, with its own order of indices.
+    data.on_epoch_begin()
+    seen = [data[i] for i in [5, 3, 0, 1, 4, 2][: data.num_batches]]
+    data.on_epoch_end()
+    assert_equal(seen, expected(0))
+    assert batches.epoch == 1
+
+
+def test_unknown_format():
+    with pytest.raises(ValueError, match="Received: format='grain'"):
+        dataset("grain")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux")
+@pytest.mark.parametrize("format", FORMATS)
+def test_memory_and_threads_stay_flat(format):
+    """Whole passes and passes given up early, 120 MB of batches in all."""
+    x = np.zeros((64, 160, 160, 3), "uint8")
+    source = ArraySource(INFO, x, np.arange(64) % 3)
+    source.in_memory = False
+    data = from_source(source, 16, shuffle=True, format=format)
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def passes(count):
+        for _ in range(count):
+            for _ in data:
+                pass
+            next(iter(data))
+        gc.collect()
+        return resident(), threading.active_count()
+
+    before, threads = passes(5)
+    after, threads_after = passes(25)
+    assert after - before < 20e6
+    assert threads_after <= threads + 2

@@ -1,0 +1,60 @@
+"""`Source` and the sources made of others."""
+
+import numpy as np
+import pytest
+
+from keras_tcl.data import ArraySource, DataInfo, Joined, Subset
+
+INFO = DataInfo("mine", classes=3, shape=(2, 2, 1))
+
+
+def array_source(size=10, shape=(2, 2, 1), start=0):
+    values = np.arange(start, start + size, dtype="uint8")
+    x = np.broadcast_to(
+        values.reshape(-1, *[1] * len(shape)), (size, *shape)
+    ).copy()
+    return ArraySource(INFO, x, np.arange(size) % 3)
+
+
+def test_array_source_reads_in_the_order_asked():
+    x, y = array_source().read([7, 0, 7])
+    assert x.shape == (3, 2, 2, 1) and x.dtype == "uint8"
+    assert x[:, 0, 0, 0].tolist() == [7, 0, 7]
+    assert y.tolist() == [1, 0, 1] and y.dtype == "int32"
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_label_out_of_range(label):
+    labels = np.array([0, 1, label, 2])
+    with pytest.raises(ValueError, match=f"label {label} at example 2"):
+        ArraySource(INFO, np.zeros((4, 2, 2, 1), "uint8"), labels)
+
+
+def test_no_examples():
+    with pytest.raises(ValueError, match="no examples"):
+        ArraySource(INFO, np.zeros((0, 2, 2, 1), "uint8"), [])
+
+
+def test_lengths_must_agree():
+    with pytest.raises(ValueError, match="4 examples and 3 labels"):
+        ArraySource(INFO, np.zeros((4, 2, 2, 1), "uint8"), [0, 1, 2])
+
+
+def test_subset_of_subset():
+    subset = Subset(Subset(array_source(), [9, 4, 3, 8]), [3, 1])
+    x, y = subset.read([1, 0])
+    assert x[:, 0, 0, 0].tolist() == [4, 8]
+    assert y.tolist() == subset.labels[[1, 0]].tolist() == [1, 2]
+
+
+def test_joined_reads_across_its_parts():
+    joined = Joined([array_source(4), array_source(3, start=100)])
+    assert len(joined) == 7
+    x, y = joined.read([6, 0, 4, 3])
+    assert x[:, 0, 0, 0].tolist() == [102, 0, 100, 3]
+    assert y.tolist() == joined.labels[[6, 0, 4, 3]].tolist()
+
+
+def test_joined_refuses_mixed_resolutions():
+    with pytest.raises(ValueError, match=r"\(2, 2, 1\).*\(3, 2, 1\)"):
+        Joined([array_source(), array_source(shape=(3, 2, 1))])
