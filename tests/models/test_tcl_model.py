@@ -148,7 +148,9 @@ def test_stem_runs_once_per_image_and_equals_repeated_images():
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_trains_every_weight(name):
     model = tiny.network()
-    model.compile("sgd", LOSSES[name](), metrics=["accuracy"], run_eagerly=EAGER)
+    model.compile(
+        "sgd", LOSSES[name](), metrics=["accuracy"], run_eagerly=EAGER
+    )
     x, y = tiny.images()
     before = weights_of(model)
     history = model.fit(x, y, batch_size=6, verbose=0).history
