@@ -380,6 +380,11 @@ class TCLModel(keras.Model):
         classes before the first step; so is each batch of a data set.
         """
         self._check_data(x, y)
+        arrays = x if isinstance(x, (tuple, list)) else (x,)
+        if self.compiled and all(map(input_checks.is_array, arrays)):
+            # Here as well as in `train_step`: Keras on JAX loses the weights
+            # when the first step cannot be traced.
+            self._check_views(x)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
             self._check_data(*validation[:2])
@@ -652,28 +657,34 @@ class TCLModel(keras.Model):
     def _with_views(self, data: Any) -> Any:
         """Give the inputs of a training batch the views the loss asks for."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        views = getattr(self.loss, "views", 1)
+        self._check_views(x)
         if isinstance(x, (tuple, list)):
-            shapes = {tuple(v.shape) for v in x}
-            if len(x) != views or len(shapes) != 1:
-                raise ValueError(
-                    f"The loss {self.loss!r} wants {views} view(s) of each "
-                    "sample. Received a tuple of views of shapes "
-                    f"{[tuple(v.shape) for v in x]}: their number must agree "
-                    "with the loss, and their shapes with each other."
-                )
             x = tuple(x)
         else:
-            if views > 1 and self._augmenter(views) is None:
-                raise ValueError(
-                    f"The loss {self.loss!r} compares {views} views of each "
-                    "sample, but the data has one and the model has no "
-                    "augmenter to make others from it. Build the model with "
-                    '`augmenter="auto"` or another, or give the views as '
-                    "data: `((x1, x2), y)`."
-                )
+            views = getattr(self.loss, "views", 1)
             x = ops.repeat(ops.expand_dims(x, 1), views, axis=1)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def _check_views(self, x: Any) -> None:
+        """Compare the views in training data with those the loss asks for."""
+        views = getattr(self.loss, "views", 1)
+        if isinstance(x, (tuple, list)):
+            shapes = [tuple(view.shape) for view in x]
+            if len(x) != views or len(set(shapes)) != 1:
+                raise ValueError(
+                    f"The loss {self.loss!r} wants {views} view(s) of each "
+                    f"sample. Received a tuple of views of shapes {shapes}: "
+                    "their number must agree with the loss, and their shapes "
+                    "with each other."
+                )
+        elif views > 1 and self._augmenter(views) is None:
+            raise ValueError(
+                f"The loss {self.loss!r} compares {views} views of each "
+                "sample, but the data has one and the model has no augmenter "
+                "to make others from it. Build the model with "
+                '`augmenter="auto"` or another, or give the views as data: '
+                "`((x1, x2), y)`."
+            )
 
     def _check_data(self, x: Any, y: Any = None) -> None:
         views = x if isinstance(x, (tuple, list)) else (x,)
