@@ -268,4 +268,6 @@ def test_memory_and_threads_stay_flat(format):
     before, threads = passes(5)
     after, threads_after = passes(25)
     assert after - before < 20e6
-    assert threads_after <= threads + 2
+    # A thread left behind by each of the 25 passes is what must not happen;
+    # a few are still on their way out on a busy machine.
+    assert threads_after <= threads + 10
