@@ -23,7 +23,11 @@ the input's size (four bytes a neuron and step, whatever the input's dtype).
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
+
+if keras.config.backend() == "torch":
+    from keras_tcl.kernels import torch_lif
 
 # Up to this many steps are unrolled, which lets a compiler fuse them. Beyond,
 # the time loop is a scan, so that the size of the program, and the time to
@@ -43,6 +47,22 @@ def lif(
 
     Arithmetic is float32; the spikes and the gradient have the dtype of `x`.
     """
+    if keras.config.backend() == "torch" and torch_lif.is_suited(x):
+        return torch_lif.lif(
+            x, decay, threshold, reset, detach_reset, surrogate
+        )
+    return portable_lif(x, decay, threshold, reset, detach_reset, surrogate)
+
+
+def portable_lif(
+    x: Any,
+    decay: float,
+    threshold: float,
+    reset: str,
+    detach_reset: bool,
+    surrogate: Callable[[Any], Any],
+) -> Any:
+    """`lif` in `keras.ops`, on any backend and device."""
 
     @ops.custom_gradient
     def spikes(x: Any) -> Any:
@@ -59,13 +79,21 @@ def lif(
                 surrogate=surrogate,
             )
 
-        return lif_forward(x, decay, threshold, reset), grad
+        return _portable_forward(x, decay, threshold, reset), grad
 
     return spikes(x)
 
 
 def lif_forward(x: Any, decay: float, threshold: float, reset: str) -> Any:
     """Spikes of the input `[B, T, ...]` without a gradient, for inference."""
+    if keras.config.backend() == "torch" and torch_lif.is_suited(x):
+        return torch_lif.lif_forward(x, decay, threshold, reset)
+    return _portable_forward(x, decay, threshold, reset)
+
+
+def _portable_forward(
+    x: Any, decay: float, threshold: float, reset: str
+) -> Any:
     h = _potentials(x, decay, threshold, reset)
     if isinstance(h, list):
         return ops.stack(

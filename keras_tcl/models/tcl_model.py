@@ -1,5 +1,6 @@
 """The model that trains a spiking backbone with a temporal loss."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -380,11 +381,6 @@ class TCLModel(keras.Model):
         classes before the first step; so is each batch of a data set.
         """
         self._check_data(x, y)
-        arrays = x if isinstance(x, (tuple, list)) else (x,)
-        if self.compiled and all(map(input_checks.is_array, arrays)):
-            # Here as well as in `train_step`: Keras on JAX loses the weights
-            # when the first step cannot be traced.
-            self._check_views(x)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
             self._check_data(*validation[:2])
@@ -396,22 +392,25 @@ class TCLModel(keras.Model):
             if not isinstance(callbacks, (list, tuple)):
                 callbacks = [callbacks]
             callbacks = [guard, *callbacks]
-        return super().fit(
-            x, y, batch_size, epochs, verbose, callbacks, **kwargs
-        )
+        with self._state_kept():
+            return super().fit(
+                x, y, batch_size, epochs, verbose, callbacks, **kwargs
+            )
 
     def evaluate(
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """Returns loss and metrics, as `keras.Model.evaluate` does."""
         self._check_data(x, y)
-        results = super().evaluate(x, y, *args, **kwargs)
+        with self._state_kept():
+            results = super().evaluate(x, y, *args, **kwargs)
         return keras.tree.map_structure(float, results)  # PyTorch's: tensors.
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Returns logits averaged over time, as `keras.Model.predict` does."""
         self._check_data(x)
-        return super().predict(x, *args, **kwargs)
+        with self._state_kept():
+            return super().predict(x, *args, **kwargs)
 
     def train_on_batch(
         self, *args: Any, return_dict: bool = False, **kwargs: Any
@@ -578,6 +577,37 @@ class TCLModel(keras.Model):
         return cls(**config)
 
     # --- Private ---------------------------------------------------------
+
+    def _get_jax_state(self, **wanted: Any) -> tuple[Any, ...]:
+        """Keep hold of what Keras on JAX takes out of the variables.
+
+        It puts the state back from `_jax_state`, which it sets after a step
+        has run. Where the first step of a pass fails (a data set that cannot
+        be read, an input that cannot be traced), weights and optimizer state
+        would be gone.
+        """
+        state = super()._get_jax_state(**wanted)
+        names = [
+            name
+            for name in (
+                "trainable_variables",
+                "non_trainable_variables",
+                "optimizer_variables",
+                "metrics_variables",
+            )
+            if wanted.get(name)
+        ]
+        self._jax_state = dict(zip(names, state, strict=True))
+        return state
+
+    @contextlib.contextmanager
+    def _state_kept(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if keras.config.backend() == "jax":
+                self.jax_state_sync()
+                self._jax_state = None
 
     def _encodings(self) -> list[DirectEncoding]:
         return [

@@ -267,6 +267,39 @@ def test_empty_batch(timesteps):
     assert tuple(spikes.shape) == tuple(gradient.shape) == x.shape
 
 
+# --- Against the portable version ---------------------------------------------
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="others use the portable one")
+@pytest.mark.parametrize("detach_reset", [False, True])
+@both_resets
+@pytest.mark.parametrize("surrogate", closed_forms.BY_NAME)
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 20, 70000), (40, 4, 30000)])
+def test_blocks_equal_the_portable_version(
+    shape, surrogate, reset, detach_reset
+):
+    """Also where the batch, or one sample, is worked on in several parts."""
+    import torch
+
+    from keras_tcl.kernels.lif import portable_lif
+
+    settings = (0.7, 0.9, reset, detach_reset, surrogates.get(surrogate))
+    x, upstream = (torch.randn(shape) + shift for shift in (0.3, 0.0))
+    results = []
+    for function in (kernels.lif, portable_lif):
+        inputs = x.clone().requires_grad_()
+        spikes = function(inputs, *settings)
+        spikes.backward(upstream)
+        results.append((spikes.detach().numpy(), inputs.grad.numpy()))
+    (spikes, gradient), (expected_spikes, expected_gradient) = results
+    # A potential within rounding of the threshold, or of an edge of the
+    # rectangle, may fall on either side.
+    same = np.all(spikes == expected_spikes, axis=1)
+    assert same.mean() > 0.9999
+    difference = np.abs(gradient - expected_gradient).max(axis=1)
+    assert (difference[same] < 1e-4).mean() > 0.9999
+
+
 # --- Forward alone -----------------------------------------------------------
 
 

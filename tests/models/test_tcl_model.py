@@ -635,6 +635,77 @@ def test_faults_in_a_data_set_stop_training_and_spare_the_weights(fault):
     model.fit(Batches(x[:4], y[:4]), verbose=0)
 
 
+class Unreadable(Batches):
+    """Batches of which one cannot be read, once it has been read before."""
+
+    def __init__(self, *args, readable):
+        super().__init__(*args)
+        self.readable = readable
+
+    def __getitem__(self, i):
+        self.readable -= 1
+        if self.readable < 0:
+            raise OSError("shelf 7 is on fire")
+        return super().__getitem__(i)
+
+
+def state_of(model):
+    return [
+        ops.convert_to_numpy(v.value).copy()
+        for v in [*model.variables, *model.optimizer.variables]
+    ]
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_a_data_set_that_cannot_be_read_costs_no_state(method):
+    x, y = tiny.images(8)
+    model = tiny.network()
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), TCL())
+    good = Batches(x, y)
+    model.fit(good, validation_data=good, verbose=0)
+    before = state_of(model)
+    # Keras may look at a first batch before the first step.
+    for readable in (0, 1):
+        bad = Unreadable(x, y, readable=readable)
+        with pytest.raises(Exception, match="shelf 7"):
+            getattr(model, method)(bad, verbose=0)
+    assert len(state_of(model)) == len(before)
+    if method != "fit":
+        for a, b in zip(before, state_of(model), strict=True):
+            np.testing.assert_array_equal(a, b)
+    model.fit(good, verbose=0)
+
+
+def test_a_step_that_cannot_be_traced_costs_no_state():
+    model = tiny.network()
+    model.compile(keras.optimizers.SGD(0.1), TET(), run_eagerly=EAGER)
+    x, y = tiny.images(4)
+    before = state_of(model)
+    for wrong, message in (
+        ((x, x), "their number must agree"),
+        (x[:, :4], "built for samples"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(Pairs(wrong, y), verbose=0)
+    for a, b in zip(before, state_of(model), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.fit(x, y, verbose=0)
+
+
+class Pairs(keras.utils.PyDataset):
+    """One batch of whatever it was given."""
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.pair = x, y
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, i):
+        return self.pair
+
+
 def test_nan_of_a_data_set_shows_in_predictions():
     model = tiny.network()
     x, y = tiny.images(4)
