@@ -7,7 +7,7 @@
 PYTHON ?= python3
 BACKEND ?= jax
 BACKENDS ?= tensorflow jax torch
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n auto --maxprocesses 4
 CORE := tests/test_package.py tests/kernels tests/layers tests/losses \
 	tests/models/test_tcl_model.py tests/data/test_pipeline.py
 

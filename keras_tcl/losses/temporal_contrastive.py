@@ -5,14 +5,12 @@ from typing import Any
 from keras import ops
 
 from keras_tcl.losses.checks import is_finite_number
+from keras_tcl.losses.log_denominator import log_denominator
 
 NORMALIZATIONS = ("paper", "mean")
 
 # A vector whose components add up to no more has no direction worth learning.
 _SMALLEST = 1e-6
-# Stands for minus infinity. Being finite it leaves 0, not NaN, after a
-# multiplication by 0: an anchor may have no candidate at all.
-_EXCLUDED = -1e30
 
 
 def temporal_contrastive(
@@ -108,7 +106,7 @@ def temporal_contrastive(
     others = ops.expand_dims(class_sum, (1, 2)) - z
     attraction = ops.sum(z * others, axis=-1) / temperature
     log_total = ops.reshape(
-        _log_denominator(ops.reshape(z, (-1, features)), temperature),
+        log_denominator(ops.reshape(z, (-1, features)), temperature),
         (-1, views, timesteps),
     )
     values = positives * ops.mean(log_total, axis=(1, 2)) - ops.mean(
@@ -166,11 +164,3 @@ def _same_label(labels: Any, batch: int | None) -> Any:
     labels = ops.reshape(labels, (-1,))
     same = ops.equal(ops.expand_dims(labels, 1), ops.expand_dims(labels, 0))
     return ops.cast(same, "float32")
-
-
-def _log_denominator(z: Any, temperature: float) -> Any:
-    """Return `log sum_{k != a} exp(z_a . z_k / temperature)` for each row."""
-    similarity = ops.matmul(z / temperature, ops.transpose(z))
-    index = ops.arange(ops.shape(z)[0])
-    is_self = ops.equal(ops.expand_dims(index, 1), ops.expand_dims(index, 0))
-    return ops.logsumexp(ops.where(is_self, _EXCLUDED, similarity), axis=1)

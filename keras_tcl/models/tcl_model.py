@@ -264,8 +264,13 @@ class TCLModel(keras.Model):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
-        *args: Any,
-        **kwargs: Any,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Configures the model for training, as `keras.Model.compile` does.
 
@@ -274,10 +279,27 @@ class TCLModel(keras.Model):
             loss: A loss of `keras_tcl.losses`, or any Keras loss of logits.
                 The strings `"sparse_categorical_crossentropy"` and
                 `"categorical_crossentropy"` are understood to take logits.
-            *args: As for Keras.
-            **kwargs: As for Keras.
+            loss_weights: As for Keras.
+            metrics: As for Keras.
+            weighted_metrics: As for Keras.
+            run_eagerly: As for Keras.
+            steps_per_execution: As for Keras.
+            jit_compile: As for Keras. Defaults to `"auto"`, which every
+                backend that opens the saved model decides for itself.
+            auto_scale_loss: As for Keras.
         """
-        super().compile(optimizer, _takes_logits(loss), *args, **kwargs)
+        super().compile(
+            optimizer,
+            _takes_logits(loss),
+            loss_weights,
+            metrics,
+            weighted_metrics,
+            run_eagerly,
+            steps_per_execution,
+            jit_compile,
+            auto_scale_loss,
+        )
+        self._requested_jit_compile = jit_compile
         wants_embeddings = self._wants_embeddings()
         if wants_embeddings and not self.heads:
             self._build_heads()
@@ -286,7 +308,12 @@ class TCLModel(keras.Model):
         self._forget_compiled_functions()
 
     def get_compile_config(self) -> Any:
-        return _of_any_backend(super().get_compile_config())
+        config = _of_any_backend(super().get_compile_config())
+        if config:
+            # Keras would save what "auto" meant here: True on JAX, and
+            # PyTorch would then try to compile for minutes.
+            config["jit_compile"] = self._requested_jit_compile
+        return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras leaves a model with a `compile` of its own uncompiled.
@@ -597,7 +624,7 @@ class TCLModel(keras.Model):
             )
             if wanted.get(name)
         ]
-        self._jax_state = dict(zip(names, state, strict=True))
+        self._jax_state: Any = dict(zip(names, state, strict=True))
         return state
 
     @contextlib.contextmanager

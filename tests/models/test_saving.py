@@ -21,7 +21,9 @@ OTHERS = [b for b in ("tensorflow", "jax", "torch") if b != BACKEND]
 
 def trained(loss=None, **kwargs):
     model = tiny.network(**kwargs)
-    model.compile(keras.optimizers.Adam(0.01), loss or STCL(), ["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(0.01), loss or STCL(), metrics=["accuracy"]
+    )
     x, y = tiny.images()
     model.fit(x, y, batch_size=6, verbose=0)
     return model
@@ -111,6 +113,9 @@ np.testing.assert_allclose(steps, data["steps"], rtol=1e-4, atol=1e-4)
 expected = model.optimizer.iterations.numpy() if hasattr(
     model.optimizer.iterations, "numpy") else model.optimizer.iterations.value
 assert int(expected) == 2, expected
+# What "auto" meant to the backend that saved it is not for this one.
+assert model.get_compile_config()["jit_compile"] == "auto"
+assert not (keras.config.backend() == "torch" and model.jit_compile)
 model.fit(data["x"], data["y"], batch_size=6, verbose=0)
 print("opened under", keras.config.backend())
 """
