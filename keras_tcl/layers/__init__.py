@@ -1,5 +1,6 @@
 """Layers over sequences `[batch, T, ...]`."""
 
+from keras_tcl.layers.batch_normalization import BatchNormalization
 from keras_tcl.layers.classifier import Classifier
 from keras_tcl.layers.direct_encoding import DirectEncoding
 from keras_tcl.layers.lif import LIF
@@ -10,6 +11,7 @@ from keras_tcl.layers.time_distributed import TimeDistributed
 
 __all__ = [
     "LIF",
+    "BatchNormalization",
     "Classifier",
     "DirectEncoding",
     "ProjectionHead",

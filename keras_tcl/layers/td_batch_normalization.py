@@ -5,11 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tcl.layers.batch_normalization import BatchNormalization
 from keras_tcl.surrogates.surrogate import positive
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
-class TDBatchNormalization(keras.layers.BatchNormalization):
+class TDBatchNormalization(BatchNormalization):
     r"""Threshold-dependent batch normalization (tdBN).
 
     Brings the input of spiking neurons to the scale of their threshold, so
@@ -69,8 +70,7 @@ class TDBatchNormalization(keras.layers.BatchNormalization):
         epsilon: float = 1e-5,
         **kwargs: Any,
     ) -> None:
-        kwargs = {"momentum": momentum, "epsilon": epsilon, **kwargs}
-        super().__init__(**kwargs)
+        super().__init__(momentum, epsilon, **kwargs)
         self.alpha = positive("alpha", alpha)
         self.threshold = positive("threshold", threshold)
 

@@ -61,7 +61,9 @@ def _in_blocks(z: Any, temperature: float) -> Any:
     @ops.custom_gradient
     def log_sums(z: Any) -> Any:
         def forward(block: Any) -> Any:
-            return ops.logsumexp(_similarity(*block, z, temperature), axis=1)
+            rows, index = block
+            similarity = _similarity(rows, index, z, temperature)
+            return ops.logsumexp(similarity, axis=1)
 
         values = join(ops.map(forward, (split(z), index)))
 

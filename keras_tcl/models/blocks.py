@@ -11,6 +11,7 @@ import keras
 
 from keras_tcl.layers import (
     LIF,
+    BatchNormalization,
     DirectEncoding,
     TDBatchNormalization,
     TimeDistributed,
@@ -74,9 +75,7 @@ class Units:
         """
         x = convolution(x, filters, kernel_size, strides, use_bias, name)
         if self.normalization == "batch":
-            layer: Any = keras.layers.BatchNormalization(
-                momentum=0.9, epsilon=1e-5, name=f"{name}_bn"
-            )
+            layer = BatchNormalization(name=f"{name}_bn")
         else:
             threshold = getattr(self.neuron, "threshold", 1.0)
             layer = TDBatchNormalization(alpha, threshold, name=f"{name}_bn")
