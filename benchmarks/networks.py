@@ -44,6 +44,9 @@ def resnet19(classes=10, **kwargs):
 
 FAMILIES = {
     "sew_resnet": lambda **k: models.sew_resnet([1, 1, 1], WIDTHS, **k),
+    "sew_resnet, twice as wide": lambda **k: models.sew_resnet(
+        [1, 1, 1], [2 * width for width in WIDTHS], **k
+    ),
     "spiking_resnet": lambda **k: models.spiking_resnet([1, 1, 1], WIDTHS, **k),
     "resnet19": resnet19,
     "spiking_vgg": lambda **k: models.spiking_vgg(
@@ -58,7 +61,7 @@ RUNS = [
     ("cifar10", "spiking_resnet"),
     ("cifar10", "resnet19"),
     ("cifar10", "spiking_vgg"),
-    ("nmnist", "sew_resnet"),
+    ("nmnist", "sew_resnet, twice as wide"),
     ("nmnist", "vggsnn"),
 ]
 

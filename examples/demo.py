@@ -21,7 +21,7 @@ import keras_tcl
 from keras_tcl import augmentation
 from keras_tcl.losses import STCL, MeanCrossEntropy
 
-BATCH_SIZE = 40
+BATCH_SIZE = 32
 
 
 def build(augmenter):

@@ -9,6 +9,14 @@ from keras_tcl.losses import MeanCrossEntropy
 NEURONS = {"lif": keras_tcl.layers.LIF, "relu": keras.layers.ReLU}
 
 
+def warm_up():
+    """Let Keras import what it imports late (TensorFlow, where installed)."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((2, 2)), np.zeros(2), verbose=0)
+    keras.saving.serialize_keras_object(model.layers[0])
+
+
 def steps(neuron, case):
     """Function that runs `n` steps and returns when they are done."""
     if case["precision"] == "bfloat16":

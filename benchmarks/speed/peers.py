@@ -22,7 +22,6 @@ def spikingjelly_lif():
         surrogate_function=surrogate.PiecewiseQuadratic(alpha=1.0),
         detach_reset=False,
         step_mode="m",
-        backend="torch",
     )
 
 

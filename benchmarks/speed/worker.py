@@ -30,6 +30,7 @@ def main():
             os.environ["KERAS_BACKEND"] = backend
             from benchmarks.speed import ours
 
+            ours.warm_up()
             imported = memory()
             run = ours.steps(neuron or "lif", case)
         else:

@@ -26,7 +26,7 @@ from keras_tcl.surrogates import ATan, Triangle
 
 # Elements `[rows, T, columns]` of a block, for each thread; and of one of its
 # time steps at least, which is what PyTorch gives a thread.
-BLOCK_SIZE = 2**18
+BLOCK_SIZE = 2**19
 SMALLEST_STEP = 2**15
 
 
