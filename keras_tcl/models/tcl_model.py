@@ -408,6 +408,9 @@ class TCLModel(keras.Model):
         classes before the first step; so is each batch of a data set.
         """
         self._check_data(x, y)
+        if hasattr(x, "element_spec"):
+            # Keras would warn that it cannot shuffle a tf.data.Dataset.
+            kwargs.setdefault("shuffle", False)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
             self._check_data(*validation[:2])
@@ -708,7 +711,8 @@ class TCLModel(keras.Model):
         if isinstance(data, keras.utils.PyDataset):
             batches = (data[i] for i in range(data.num_batches))
         for batch in batches:
-            x, y, _ = keras.utils.unpack_x_y_sample_weight(tuple(batch))
+            batch = keras.tree.map_structure(_of_this_backend, tuple(batch))
+            x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
             yield model.predict_on_batch(x), y
 
     def _with_views(self, data: Any) -> Any:
@@ -786,6 +790,11 @@ class _TimestepModel(keras.Model):
     def call(self, inputs: Any) -> Any:
         x = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
         return self.step_logits(x)
+
+
+def _of_this_backend(x: Any) -> Any:
+    """A tensor of this backend, or NumPy: tf.data gives TensorFlow's."""
+    return x if ops.is_tensor(x) else np.asarray(x)
 
 
 def _of_any_backend(config: Any) -> Any:

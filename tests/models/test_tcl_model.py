@@ -7,6 +7,7 @@ from keras import ops
 
 import keras_tcl
 from keras_tcl import augmentation
+from keras_tcl.data import ArraySource, DataInfo, from_source
 from keras_tcl.losses import STCL, TCL, TET, MeanCrossEntropy
 from tests.models import tiny
 
@@ -633,6 +634,21 @@ def test_faults_in_a_data_set_stop_training_and_spare_the_weights(fault):
         np.testing.assert_array_equal(a, b)
     # And the model is as usable as it was.
     model.fit(Batches(x[:4], y[:4]), verbose=0)
+
+
+@pytest.mark.parametrize("format", ["tf", "keras"])
+def test_fit_takes_what_load_gives(format):
+    """Without a warning: warnings are errors here."""
+    if format == "tf":
+        pytest.importorskip("tensorflow")
+    x, y = tiny.images(8)
+    info = DataInfo("mine", tiny.CLASSES, x.shape[1:])
+    data = from_source(ArraySource(info, x, y), 4, shuffle=True, format=format)
+    model = tiny.network()
+    model.compile(keras.optimizers.SGD(0.1), TET(), run_eagerly=EAGER)
+    history = model.fit(data, validation_data=data, epochs=2, verbose=0)
+    assert len(history.history["val_loss"]) == 2
+    assert model.evaluate_timesteps(data).shape == (3,)
 
 
 class Unreadable(Batches):
