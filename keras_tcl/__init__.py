@@ -1,6 +1,7 @@
 """Spiking neural networks in Keras 3 that are accurate at one time step."""
 
 from keras_tcl import (
+    analysis,
     augmentation,
     data,
     kernels,
@@ -30,6 +31,7 @@ from keras_tcl.version import __version__
 __all__ = [
     "TCLModel",
     "__version__",
+    "analysis",
     "augmentation",
     "create_model",
     "data",

@@ -89,7 +89,9 @@ def test_backend_can_be_switched_without_another_change():
 
 def _subpackages():
     return (
+        keras_tcl.analysis,
         keras_tcl.augmentation,
+        keras_tcl.data,
         keras_tcl.kernels,
         keras_tcl.layers,
         keras_tcl.losses,

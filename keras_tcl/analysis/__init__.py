@@ -1,0 +1,26 @@
+"""What a trained network does: firing rates, latency, embeddings, plots.
+
+The plots need matplotlib (`pip install keras_tcl[plot]`), nothing else does.
+"""
+
+from keras_tcl.analysis.embeddings import embeddings
+from keras_tcl.analysis.firing_rates import firing_rates
+from keras_tcl.analysis.latency_monitor import LatencyMonitor
+from keras_tcl.analysis.plots import (
+    plot_embeddings,
+    plot_firing_rates,
+    plot_latency,
+    plot_spike_raster,
+)
+from keras_tcl.analysis.spikes import spikes
+
+__all__ = [
+    "LatencyMonitor",
+    "embeddings",
+    "firing_rates",
+    "plot_embeddings",
+    "plot_firing_rates",
+    "plot_latency",
+    "plot_spike_raster",
+    "spikes",
+]
