@@ -12,9 +12,6 @@ import time
 
 import keras
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 
 import keras_tcl
@@ -87,21 +84,17 @@ def main():
         start = time.perf_counter()
         model.fit(train, epochs=arguments.epochs)
         print(f"{time.perf_counter() - start:.0f} s")
-        accuracies[name] = 100 * model.evaluate_timesteps(x_test, y_test)
+        accuracies[name] = model.evaluate_timesteps(x_test, y_test)
 
-    print(f"\nAccuracy in % on {len(y_test)} test digits at latency t")
+    print(f"\nAccuracy on {len(y_test)} test digits at latency t")
     print("t         " + "".join(f"{t:8d}" for t in range(1, 5)))
     for name, values in accuracies.items():
-        print(f"{name:10}" + "".join(f"{value:8.1f}" for value in values))
+        print(f"{name:10}" + "".join(f"{value:8.1%}" for value in values))
 
+    matplotlib.use("Agg")  # No window.
     plot = arguments.output / "latency.png"
-    for name, values in accuracies.items():
-        plt.plot(range(1, len(values) + 1), values, marker="o", label=name)
-    plt.xlabel("time steps used in inference")
-    plt.ylabel("test accuracy, %")
-    plt.xticks(range(1, 5))
-    plt.legend()
-    plt.savefig(plot, dpi=120)
+    axes = keras_tcl.analysis.plot_latency(accuracies)
+    axes.figure.savefig(plot, dpi=120)
 
     path = arguments.output / "model.keras"
     model.save(path)

@@ -5,12 +5,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_tcl.analysis.firing_rates import rate_probe
 from keras_tcl.analysis.neurons import GROUPINGS, grouped_layers
 from keras_tcl.analysis.probe import Probe, check_arguments
 from keras_tcl.layers.checks import positive_integer
+from keras_tcl.models.latency import batches_of, correct_by_latency
 
 
 class LatencyMonitor(keras.callbacks.Callback):
@@ -104,18 +104,13 @@ class LatencyMonitor(keras.callbacks.Callback):
         hits, total = np.zeros(1), 0
         rates: dict[str, float] = {}
         probe: Any = self._probe
-        for batch in self._batches():
-            x, y, _ = keras.utils.unpack_x_y_sample_weight(tuple(batch))
+        for x, y in self._batches():
             outputs = probe.predict_on_batch(x)
-            labels = np.asarray(ops.convert_to_numpy(y))
-            if labels.ndim == 2 and labels.shape[1] > 1:
-                labels = labels.argmax(-1)
-            sums = np.cumsum(outputs["logits"], axis=1)
-            right = sums.argmax(-1) == labels.reshape(-1, 1)
-            hits = hits + right.sum(axis=0)
+            logits = outputs["logits"]
+            hits = hits + correct_by_latency(logits, y)
             for name, rate in outputs["results"].items():
                 rates[name] = rates.get(name, 0.0) + rate.mean(1).sum()
-            total += len(labels)
+            total += len(logits)
         if not total:
             raise ValueError(
                 "`validation_data` is empty: there is no accuracy."
@@ -129,7 +124,7 @@ class LatencyMonitor(keras.callbacks.Callback):
             results[key] = float(rate / total)
         return results
 
-    def _batches(self) -> Iterable[Any]:
+    def _batches(self) -> Iterable[tuple[Any, Any]]:
         data = self.validation_data
         if self._has_arrays():
             # Not by `predict`: under PyTorch, it would draw a random number,
@@ -140,9 +135,7 @@ class LatencyMonitor(keras.callbacks.Callback):
                 (x[i : i + size], y[i : i + size])
                 for i in range(0, len(x), size)
             )
-        if isinstance(data, keras.utils.PyDataset):
-            return (data[i] for i in range(data.num_batches))
-        return data
+        return batches_of(data)
 
     def _has_arrays(self) -> bool:
         return isinstance(self.validation_data, (tuple, list))

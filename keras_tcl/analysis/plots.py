@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_tcl.optional import require
+
 MARKERS = "os^vD*PX<>"
 
 
@@ -325,11 +327,5 @@ def _array(name: str, value: Any, ranks: Sequence[int] = ()) -> np.ndarray:
 def _axes(ax: Any) -> Any:
     if ax is not None:
         return ax
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            "A plot needs the package `matplotlib`, which cannot be imported "
-            f"({error}). Install it with `pip install keras_tcl[plot]`."
-        ) from error
+    pyplot = require("matplotlib.pyplot", "A plot", "keras_tcl[plot]")
     return pyplot.subplots(layout="constrained")[1]

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 
 from keras_tcl.models import TCLModel, input_checks
+from keras_tcl.models.kept_state import KeptState
 
 Results = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Probe(keras.Model):
+class Probe(KeptState):
     """Predicts what some layers of a `TCLModel` put out, in inference.
 
     Compiled as the model itself would be, with the model's weights.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_tcl.data.info import DataInfo
-from keras_tcl.data.missing import require
 from keras_tcl.data.source import Source
+from keras_tcl.optional import require
 
 
 class ImageSource(Source):

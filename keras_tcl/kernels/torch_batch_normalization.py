@@ -9,14 +9,12 @@ from typing import Any
 
 import torch
 
+from keras_tcl.kernels.torch_tracing import is_tracing
+
 
 def is_suited(x: Any) -> bool:
     """Whether there is something to normalize, and nobody traces it."""
-    return (
-        x.numel() > 0
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-    )
+    return x.numel() > 0 and not is_tracing()
 
 
 def normalize_batch(

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from keras_tcl.kernels.torch_tracing import is_tracing
 from keras_tcl.surrogates import ATan, Triangle
 
 # Elements `[rows, T, columns]` of a block, for each thread; and of one of its
@@ -32,11 +33,7 @@ SMALLEST_STEP = 2**15
 
 def is_suited(x: Any) -> bool:
     """Whether `lif` is for this tensor: on a CPU, and not being traced."""
-    return (
-        x.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-    )
+    return x.device.type == "cpu" and not is_tracing()
 
 
 def lif(

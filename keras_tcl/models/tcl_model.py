@@ -1,7 +1,6 @@
 """The model that trains a spiking backbone with a temporal loss."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -14,10 +13,12 @@ from keras_tcl.losses import MeanCrossEntropy
 from keras_tcl.losses.temporal_loss import TemporalLoss
 from keras_tcl.models import input_checks
 from keras_tcl.models.input_checks import INVALID_INPUTS, INVALID_LABELS
+from keras_tcl.models.kept_state import KeptState
+from keras_tcl.models.latency import batches_of, correct_by_latency
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
-class TCLModel(keras.Model):
+class TCLModel(KeptState):
     """A spiking network that is trained over time steps and views.
 
     In training, the model shows the network as many augmented views of each
@@ -422,25 +423,22 @@ class TCLModel(keras.Model):
             if not isinstance(callbacks, (list, tuple)):
                 callbacks = [callbacks]
             callbacks = [guard, *callbacks]
-        with self._state_kept():
-            return super().fit(
-                x, y, batch_size, epochs, verbose, callbacks, **kwargs
-            )
+        return super().fit(
+            x, y, batch_size, epochs, verbose, callbacks, **kwargs
+        )
 
     def evaluate(
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """Returns loss and metrics, as `keras.Model.evaluate` does."""
         self._check_data(x, y)
-        with self._state_kept():
-            results = super().evaluate(x, y, *args, **kwargs)
+        results = super().evaluate(x, y, *args, **kwargs)
         return keras.tree.map_structure(float, results)  # PyTorch's: tensors.
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Returns logits averaged over time, as `keras.Model.predict` does."""
         self._check_data(x)
-        with self._state_kept():
-            return super().predict(x, *args, **kwargs)
+        return super().predict(x, *args, **kwargs)
 
     def train_on_batch(
         self, *args: Any, return_dict: bool = False, **kwargs: Any
@@ -496,23 +494,12 @@ class TCLModel(keras.Model):
                 (self.predict_timesteps(x, batch_size=batch_size), y)
             ]
         else:
-            batches = self._predicted_batches(x)
+            model = self._timestep_model()
+            batches = ((model.predict_on_batch(x), y) for x, y in batches_of(x))
         correct, total = np.zeros(1), 0
         for logits, labels in batches:
-            labels = np.asarray(ops.convert_to_numpy(labels))
-            if labels.ndim == 2:
-                labels = (
-                    labels.argmax(-1) if labels.shape[1] > 1 else (labels[:, 0])
-                )
-            if len(labels) != len(logits):
-                raise ValueError(
-                    "`x` and `y` must hold the same number of samples. "
-                    f"Received: {len(logits)} samples, {len(labels)} labels."
-                )
-            sums = np.cumsum(logits, axis=1)
-            hits = sums.argmax(-1) == labels[:, None]
-            correct = correct + hits.sum(axis=0)
-            total += len(labels)
+            correct = correct + correct_by_latency(logits, labels)
+            total += len(logits)
         if not total:
             raise ValueError("The data set is empty: there is no accuracy.")
         return correct / total
@@ -608,37 +595,6 @@ class TCLModel(keras.Model):
 
     # --- Private ---------------------------------------------------------
 
-    def _get_jax_state(self, **wanted: Any) -> tuple[Any, ...]:
-        """Keep hold of what Keras on JAX takes out of the variables.
-
-        It puts the state back from `_jax_state`, which it sets after a step
-        has run. Where the first step of a pass fails (a data set that cannot
-        be read, an input that cannot be traced), weights and optimizer state
-        would be gone.
-        """
-        state = super()._get_jax_state(**wanted)
-        names = [
-            name
-            for name in (
-                "trainable_variables",
-                "non_trainable_variables",
-                "optimizer_variables",
-                "metrics_variables",
-            )
-            if wanted.get(name)
-        ]
-        self._jax_state: Any = dict(zip(names, state, strict=True))
-        return state
-
-    @contextlib.contextmanager
-    def _state_kept(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            if keras.config.backend() == "jax":
-                self.jax_state_sync()
-                self._jax_state = None
-
     def _encodings(self) -> list[DirectEncoding]:
         return [
             layer
@@ -705,16 +661,6 @@ class TCLModel(keras.Model):
             self.__dict__["_hidden_timestep_model"] = _TimestepModel(self)
         return self.__dict__["_hidden_timestep_model"]
 
-    def _predicted_batches(self, data: Any) -> Iterator[tuple[Any, Any]]:
-        model = self._timestep_model()
-        batches = data
-        if isinstance(data, keras.utils.PyDataset):
-            batches = (data[i] for i in range(data.num_batches))
-        for batch in batches:
-            batch = keras.tree.map_structure(_of_this_backend, tuple(batch))
-            x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
-            yield model.predict_on_batch(x), y
-
     def _with_views(self, data: Any) -> Any:
         """Give the inputs of a training batch the views the loss asks for."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -777,7 +723,7 @@ class TCLModel(keras.Model):
             self._last_timesteps = shape[1]
 
 
-class _TimestepModel(keras.Model):
+class _TimestepModel(KeptState):
     """Predicts the logits of every time step with another model's weights."""
 
     def __init__(self, model: TCLModel) -> None:
@@ -790,11 +736,6 @@ class _TimestepModel(keras.Model):
     def call(self, inputs: Any) -> Any:
         x = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
         return self.step_logits(x)
-
-
-def _of_this_backend(x: Any) -> Any:
-    """A tensor of this backend, or NumPy: tf.data gives TensorFlow's."""
-    return x if ops.is_tensor(x) else np.asarray(x)
 
 
 def _of_any_backend(config: Any) -> Any:

@@ -152,6 +152,22 @@ def test_leaves_the_model_as_it_was():
     assert not any("call" in vars(k) for k in model._flatten_layers())
 
 
+def test_data_that_cannot_be_read_cost_no_weights():
+    class Unreadable(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            raise OSError("shelf 7 is on fire")
+
+    model = networks.image_network()
+    before = model.get_weights()
+    with pytest.raises(Exception, match="shelf 7"):
+        analysis.firing_rates(model, Unreadable())
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_half_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     model, (x, _) = networks.image_network(), tiny.images(3)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keras_tcl import analysis
+from keras_tcl.data import ArraySource, DataInfo, from_source
 from keras_tcl.losses import TET
 from tests.analysis import networks
 from tests.models import tiny
@@ -67,6 +68,18 @@ def test_data_and_labels(kind, labels):
         data = networks.Batches(x, y, 4)
     monitor = analysis.LatencyMonitor(data, batch_size=4)
     assert measured(monitor, model) == expected_logs(model, x, y)
+
+
+@pytest.mark.parametrize("format", ["tf", "keras"])
+def test_takes_what_load_gives(format):
+    if format == "tf":
+        pytest.importorskip("tensorflow")
+    x, y = tiny.images(8)
+    info = DataInfo("mine", tiny.CLASSES, x.shape[1:])
+    data = from_source(ArraySource(info, x, y), 4, format=format)
+    model = networks.image_network()
+    logs = measured(analysis.LatencyMonitor(data), model)
+    assert logs == expected_logs(model, x, y)
 
 
 def test_rates_of_parts():

@@ -169,6 +169,6 @@ def test_other_bad_input():
 
 
 def test_matplotlib_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install keras_tcl\[plot\]"):
         analysis.plot_latency({"a": [0.5]})

@@ -672,7 +672,9 @@ def state_of(model):
     ]
 
 
-@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize(
+    "method", ["fit", "evaluate", "predict", "predict_timesteps"]
+)
 def test_a_data_set_that_cannot_be_read_costs_no_state(method):
     x, y = tiny.images(8)
     model = tiny.network()

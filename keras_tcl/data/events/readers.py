@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_tcl.data.missing import require
+from keras_tcl.optional import require
 
 EVENT = np.dtype([("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "u1")])
 """An event: column, row from the top, time in microseconds, 1 if brighter."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_tcl.data.events.readers import READERS
-from keras_tcl.data.missing import require
+from keras_tcl.optional import require
 
 
 def find_folder(

@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from keras_tcl.data.missing import require
+from keras_tcl.optional import require
 
 
 def read_list(path: pathlib.Path) -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ import numpy as np
 from keras_tcl.data.array_source import ArraySource
 from keras_tcl.data.dataset import Dataset
 from keras_tcl.data.info import DataInfo
-from keras_tcl.data.missing import require
 from keras_tcl.data.source import Source
 from keras_tcl.data.splits import stratified_order
+from keras_tcl.optional import require
 
 _TRAINING = 1437
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_tcl.data.info import DataInfo
-from keras_tcl.data.missing import require
+from keras_tcl.optional import require
 
 
 @dataclasses.dataclass(frozen=True)

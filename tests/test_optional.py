@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from keras_tcl.data import load, source
-from keras_tcl.data.missing import require
+from keras_tcl.optional import require
 
 
 def test_require_returns_the_module():
