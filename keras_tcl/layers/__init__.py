@@ -2,6 +2,7 @@
 
 from keras_tcl.layers.batch_normalization import BatchNormalization
 from keras_tcl.layers.classifier import Classifier
+from keras_tcl.layers.conv2d import Conv2D
 from keras_tcl.layers.direct_encoding import DirectEncoding
 from keras_tcl.layers.lif import LIF
 from keras_tcl.layers.projection_head import ProjectionHead
@@ -13,6 +14,7 @@ __all__ = [
     "LIF",
     "BatchNormalization",
     "Classifier",
+    "Conv2D",
     "DirectEncoding",
     "ProjectionHead",
     "SpikeElementWise",

@@ -12,6 +12,7 @@ import keras
 from keras_tcl.layers import (
     LIF,
     BatchNormalization,
+    Conv2D,
     DirectEncoding,
     TDBatchNormalization,
     TimeDistributed,
@@ -176,7 +177,7 @@ def convolution(
         )
         x = each_step(pad, x)
         padding = "valid"
-    layer = keras.layers.Conv2D(
+    layer = Conv2D(
         filters,
         kernel_size,
         strides=strides,

@@ -1,0 +1,54 @@
+"""Convolution, with a quick gradient on JAX's CPU backend."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+if keras.config.backend() == "jax":
+    from keras_tcl.kernels import jax_convolution as quick
+
+
+@keras.saving.register_keras_serializable(package="keras_tcl")
+class Conv2D(keras.layers.Conv2D):
+    r"""`keras.layers.Conv2D`, with a quick kernel gradient on JAX's CPU.
+
+    ```
+    y[p, o] = sum_{i, j, c} x[p * strides + (i, j), c] * kernel[i, j, c, o]
+              + bias[o]
+    ```
+
+    The same layer with the same variables and, within rounding, the same
+    numbers on every backend and device. Only where JAX runs on a CPU, the
+    gradient with respect to the kernel is computed by a matrix product of
+    patches instead of XLA's convolution, which takes 3 to 10 times as long
+    there as the forward pass.
+
+    Args:
+        *args: As for `keras.layers.Conv2D`.
+        **kwargs: As for `keras.layers.Conv2D`.
+
+    Call arguments:
+        inputs: Tensor `[batch, H, W, C]`, or channels first if the layer is
+            told so.
+
+    Example:
+
+    >>> layer = keras_tcl.layers.Conv2D(8, 3, padding="same")
+    >>> layer(keras.ops.ones((2, 32, 32, 3))).shape
+    (2, 32, 32, 8)
+    """
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        if (
+            keras.config.backend() != "jax"
+            or self.data_format != "channels_last"
+            or self.padding not in ("same", "valid")
+            or self.groups != 1
+            or set(self.dilation_rate) != {1}
+            or not isinstance(inputs.shape[0], int)
+            or not quick.is_suited()
+        ):
+            return super().convolution_op(inputs, kernel)
+        kernel = ops.convert_to_tensor(kernel)
+        return quick.convolution(inputs, kernel, self.strides, self.padding)

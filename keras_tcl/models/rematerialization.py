@@ -1,0 +1,126 @@
+"""Training that keeps less of a backbone, and computes it once more."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_tcl.layers import LIF, SpikeElementWise
+
+if keras.config.backend() == "jax":
+    from keras_tcl.kernels.jax_remat import remat as _remat
+else:
+    _remat = keras.remat
+
+REMATS = (None, "stage", "block")
+
+
+class Rematerialized:
+    """A backbone's forward pass in training, part by part.
+
+    Of each part only the input is kept for the gradient; what is within is
+    computed again when the backward pass comes to it. With parts of n_i
+    activations whose inputs are m_i, training keeps sum_i m_i + max_i n_i
+    activations instead of sum_i n_i, for one more forward pass.
+
+    The numbers are those of the backbone itself. Moving statistics are
+    updated once, by the first pass.
+
+    Args:
+        backbone: Functional `keras.Model` whose outputs are a dictionary of
+            stages. Its layers are shared.
+        remat: `"stage"`: a part ends with each stage; or `"block"`: with each
+            residual block, or layer of neurons that no connection goes
+            around.
+    """
+
+    def __init__(self, backbone: keras.Model, remat: str) -> None:
+        self.parts = []
+        start = backbone.inputs[0]
+        for outputs in _outputs_of_parts(backbone, remat):
+            part = keras.Model(start, outputs)
+            # The graph was drawn with one T, and runs with any other.
+            part.input_spec = keras.InputSpec(ndim=len(start.shape))
+            last, start = list(outputs.items())[-1]
+            self.parts.append((part, last))
+
+    def __call__(self, x: Any) -> dict[str, Any]:
+        """Features of the stages, in training."""
+        features = {}
+        for part, last in self.parts:
+            outputs = _recomputed(part, x)
+            x = outputs[last]
+            features.update(outputs)
+        features.pop(_NO_STAGE, None)
+        return features
+
+
+def check_remat(remat: Any) -> None:
+    """Raises a ValueError for an unknown choice."""
+    if remat not in REMATS:
+        raise ValueError(
+            f"`remat` must be one of {REMATS}. Received: remat={remat!r}."
+        )
+
+
+_NO_STAGE = "no_stage"
+
+
+def _outputs_of_parts(
+    backbone: keras.Model, remat: str
+) -> Iterator[dict[str, Any]]:
+    """By name what each part puts out; the last is the next part's input."""
+    stages = {id(tensor): name for name, tensor in backbone.output.items()}
+    nodes = [
+        node
+        for depth in sorted(backbone._nodes_by_depth, reverse=True)
+        for node in backbone._nodes_by_depth[depth]
+        if not node.is_input
+    ]
+    uses = Counter(id(t) for node in nodes for t in node.input_tensors)
+    waited_for: set[int] = set()
+    outputs = {}
+    for node in nodes:
+        for tensor in node.input_tensors:
+            uses[id(tensor)] -= 1
+        made = {id(tensor): tensor for tensor in node.outputs}
+        waited_for = {t for t in (*waited_for, *made) if uses[t] > 0}
+        outputs.update({stages[t]: made[t] for t in made if t in stages})
+        is_narrow = len(made) == 1 and waited_for == set(made)
+        ends_part = outputs or (
+            remat == "block" and _puts_out_spikes(node.operation)
+        )
+        if node is nodes[-1] or (is_narrow and ends_part):
+            if not stages.keys() & made.keys():
+                outputs[_NO_STAGE] = node.outputs[0]
+            yield outputs
+            outputs = {}
+
+
+def _puts_out_spikes(layer: Any) -> bool:
+    return isinstance(layer, (LIF, SpikeElementWise)) or layer.name.endswith(
+        "_spike"
+    )
+
+
+def _recomputed(part: keras.Model, x: Any) -> dict[str, Any]:
+    """`part(x)` in training, of which only `x` is kept."""
+    trained, others = part.trainable_variables, part.non_trainable_variables
+
+    def function(x: Any, *values: Any) -> Any:
+        # Without side effects: it runs twice.
+        outputs, updated = part.stateless_call(
+            values[: len(trained)], values[len(trained) :], x, training=True
+        )
+        return outputs, list(updated)
+
+    # Copies, for two reasons: both runs are to see the same values, though
+    # some are assigned to in between; and TensorFlow counts the gradient of
+    # an argument twice that is itself a variable.
+    values = [ops.copy(v.value) for v in (*trained, *others)]
+    outputs, updated = _remat(function)(x, *values)
+    for variable, value in zip(others, updated, strict=True):
+        variable.assign(value)
+    return outputs
