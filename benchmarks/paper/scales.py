@@ -125,7 +125,7 @@ SMALL = Scale(
         "CIFAR-10": Data("cifar10", 64, train="train[:5000]", test="test"),
     },
     networks=_narrow([16, 32, 64]),
-    epochs=20,
+    epochs=10,
     seeds=2,
     # As table 1, so that the two share their runs.
     latency_timesteps=4,

@@ -10,6 +10,11 @@ as a ratio to SpikingJelly's. What is not installed is skipped, and said so;
 `pip install --no-deps spikingjelly`). The network, batch, precision and
 optimizer (SGD with momentum) of a case are the same for all. Runs on a CPU or
 a GPU, whichever the libraries find.
+
+`--only` names contestants: `keras_tcl:BACKEND:NEURON:REMAT`, where the last two
+may be left out (`keras_tcl:torch`, `keras_tcl:jax:relu`,
+`keras_tcl:tensorflow:lif:block`), or a library. The cases `compile-*` are for
+their last column.
 """
 
 import argparse
@@ -53,9 +58,11 @@ def case(network, timesteps, batch, mode="train", precision="float32"):
 def cases(batch):
     """By name, what is measured; `batch` is that of the SEW-ResNet-18."""
     table = {}
-    for timesteps in (4, 8):
+    for timesteps in (4, 8, 16):
         name = f"sew_resnet18-T{timesteps}"
         table[name] = case("sew_resnet18", timesteps, batch)
+    for timesteps in (4, 128):
+        table[f"compile-T{timesteps}"] = case("sew_resnet18", timesteps, 1)
     table["sew_resnet18-T4-inference"] = case("sew_resnet18", 4, batch, "infer")
     table["sew_resnet18-T4-bfloat16"] = case(
         "sew_resnet18", 4, batch, precision="bfloat16"

@@ -17,7 +17,7 @@ def warm_up():
     keras.saving.serialize_keras_object(model.layers[0])
 
 
-def steps(neuron, case):
+def steps(case, neuron="lif", remat=None):
     """Function that runs `n` steps and returns when they are done."""
     if case["precision"] == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
@@ -41,6 +41,7 @@ def steps(neuron, case):
         MeanCrossEntropy(),
         # XLA is the fastest setting; Keras' "auto" leaves it off on a CPU.
         jit_compile=True if on_tensorflow else "auto",
+        remat=remat,
     )
     rng = np.random.default_rng(0)
     batch = case["batch"]

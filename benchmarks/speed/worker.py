@@ -26,13 +26,13 @@ def main():
     library, _, detail = contestant.partition(":")
     try:
         if library == "keras_tcl":
-            backend, _, neuron = detail.partition(":")
+            backend, *options = detail.split(":")
             os.environ["KERAS_BACKEND"] = backend
             from benchmarks.speed import ours
 
             ours.warm_up()
             imported = memory()
-            run = ours.steps(neuron or "lif", case)
+            run = ours.steps(case, *options)
         else:
             from benchmarks.speed import peers
 

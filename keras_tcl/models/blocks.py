@@ -161,17 +161,7 @@ def convolution(
     on the top and left, and differ from PyTorch.
     """
     padding = "same"
-    if strides > 1 and kernel_size == 1:
-        # The same numbers as a strided 1x1 convolution, which in PyTorch's
-        # CPU build writes past its memory (2.13, one thread, few channels).
-        x = each_step(
-            keras.layers.AveragePooling2D(
-                1, strides, data_format="channels_last", name=f"{name}_take"
-            ),
-            x,
-        )
-        strides = 1
-    if strides > 1:
+    if strides > 1 and kernel_size > 1:
         pad = keras.layers.ZeroPadding2D(
             kernel_size // 2, data_format="channels_last", name=f"{name}_pad"
         )
