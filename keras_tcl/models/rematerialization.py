@@ -46,15 +46,16 @@ class Rematerialized:
             last, start = list(outputs.items())[-1]
             self.parts.append((part, last))
 
-    def __call__(self, x: Any) -> dict[str, Any]:
-        """Features of the stages, in training."""
-        features = {}
+    def __call__(self, x: Any) -> tuple[dict[str, Any], list[Any]]:
+        """Features of the stages in training, and layers' own losses."""
+        features, losses = {}, []
         for part, last in self.parts:
-            outputs = _recomputed(part, x)
+            outputs, losses_of_part = _recomputed(part, x)
             x = outputs[last]
             features.update(outputs)
+            losses.extend(losses_of_part)
         features.pop(_NO_STAGE, None)
-        return features
+        return features, losses
 
 
 def check_remat(remat: Any) -> None:
@@ -105,22 +106,29 @@ def _puts_out_spikes(layer: Any) -> bool:
     )
 
 
-def _recomputed(part: keras.Model, x: Any) -> dict[str, Any]:
-    """`part(x)` in training, of which only `x` is kept."""
+def _recomputed(part: keras.Model, x: Any) -> tuple[dict[str, Any], list]:
+    """`part(x)` in training, of which only `x` is kept, and its losses."""
     trained, others = part.trainable_variables, part.non_trainable_variables
+    regularized = sum(v.regularizer is not None for v in trained)
 
     def function(x: Any, *values: Any) -> Any:
         # Without side effects: it runs twice.
-        outputs, updated = part.stateless_call(
-            values[: len(trained)], values[len(trained) :], x, training=True
+        outputs, updated, losses = part.stateless_call(
+            values[: len(trained)],
+            values[len(trained) :],
+            x,
+            training=True,
+            return_losses=True,
         )
-        return outputs, list(updated)
+        part._clear_losses()
+        # Those of the weights come last. The model adds them by itself.
+        return outputs, list(updated), losses[: len(losses) - regularized]
 
     # Copies, for two reasons: both runs are to see the same values, though
     # some are assigned to in between; and TensorFlow counts the gradient of
     # an argument twice that is itself a variable.
     values = [ops.copy(v.value) for v in (*trained, *others)]
-    outputs, updated = _remat(function)(x, *values)
+    outputs, updated, losses = _remat(function)(x, *values)
     for variable, value in zip(others, updated, strict=True):
         variable.assign(value)
-    return outputs
+    return outputs, losses

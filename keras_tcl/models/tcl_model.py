@@ -238,7 +238,8 @@ class TCLModel(KeptState):
         if self.rescaling is not None:
             x = self.rescaling(x)
         if training and self._remat:
-            stages = self._rematerialized(self._remat)(x)
+            stages, losses = self._rematerialized(self._remat)(x)
+            self.add_loss(losses)
         else:
             stages = self.backbone(x, training=training)
         features = stages[max(stages)]

@@ -55,6 +55,16 @@ def branched():
     return keras_tcl.TCLModel(keras.Model(inputs, stages), classes=3)
 
 
+def regularized():
+    """Losses of activities and of weights."""
+    neuron = LIF(activity_regularizer=keras.regularizers.L1(1e-3))
+    model = sew(neuron=neuron)
+    kernel = model.backbone.get_layer("stage2_block1_1_conv").layer
+    kernel.kernel_regularizer = keras.regularizers.L2(0.1)
+    kernel.kernel.regularizer = kernel.kernel_regularizer
+    return model
+
+
 def trained(build, remat, x=IMAGES, timesteps=None):
     keras.utils.set_random_seed(0)
     model = build()
@@ -77,6 +87,7 @@ def trained(build, remat, x=IMAGES, timesteps=None):
         (spiking_resnet, IMAGES, None),
         (vgg, IMAGES, None),
         (branched, IMAGES, None),
+        (regularized, IMAGES, None),
     ],
 )
 def test_the_same_numbers(build, x, timesteps, remat):
@@ -103,6 +114,13 @@ def test_parts(build, by_stage, by_block):
     names = [layer.name for part, _ in parts for layer in part.layers]
     missing = {layer.name for layer in backbone.layers} - set(names)
     assert not missing
+
+
+def test_regularizers_count():
+    plain, penalized = (
+        trained(build, "stage")[0][0] for build in (sew, regularized)
+    )
+    assert penalized > plain + 1.0
 
 
 def test_compiled():
