@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 
-from keras_tcl.layers import LIF, SpikeElementWise
+from keras_tcl.layers import SpikeElementWise
+from keras_tcl.models.blocks import NEURON_SUFFIX, is_neuron
 
 GROUPINGS = ("layer", "block", "block_output", "stage", "model")
-_SUFFIX = "_spike"
 
 
 def neuron_layers(model: Any) -> dict[str, keras.layers.Layer]:
@@ -23,15 +23,15 @@ def neuron_layers(model: Any) -> dict[str, keras.layers.Layer]:
         ValueError: If there is none.
     """
     neurons = {
-        name.removesuffix(_SUFFIX): layer
+        name.removesuffix(NEURON_SUFFIX): layer
         for name, layer in _named_layers(model).items()
-        if isinstance(layer, LIF) or layer.name.endswith(_SUFFIX)
+        if is_neuron(layer)
     }
     if not neurons:
         raise ValueError(
             "No neurons found in the model: its backbone has no "
             "`keras_tcl.layers.LIF`, and no layer whose name ends in "
-            f"{_SUFFIX!r}, which neurons of another class must have."
+            f"{NEURON_SUFFIX!r}, which neurons of another class must have."
         )
     return neurons
 

@@ -32,6 +32,8 @@ STEMS = ("cifar", "imagenet")
 NORMALIZATIONS = ("batch", "threshold_dependent")
 # `TCLModel` takes the stage whose name sorts last, so one digit must do.
 MAX_STAGES = 9
+# Ends the names of neurons, whatever their class.
+NEURON_SUFFIX = "_spike"
 
 
 class Units:
@@ -84,8 +86,13 @@ class Units:
 
     def spikes(self, x: Any, name: str) -> Any:
         """A layer of neurons."""
-        config = {**self.neuron.get_config(), "name": f"{name}_spike"}
+        config = {**self.neuron.get_config(), "name": f"{name}{NEURON_SUFFIX}"}
         return type(self.neuron).from_config(config)(x)
+
+
+def is_neuron(layer: Any) -> bool:
+    """Whether a layer is one of neurons: `LIF`, or any that `Units` named."""
+    return isinstance(layer, LIF) or layer.name.endswith(NEURON_SUFFIX)
 
 
 def are_counts(values: Any) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.layers import LIF, SpikeElementWise
+from keras_tcl.layers import SpikeElementWise
+from keras_tcl.models.blocks import is_neuron
 
 if keras.config.backend() == "jax":
     from keras_tcl.kernels.jax_remat import remat as _remat
@@ -101,9 +102,7 @@ def _outputs_of_parts(
 
 
 def _puts_out_spikes(layer: Any) -> bool:
-    return isinstance(layer, (LIF, SpikeElementWise)) or layer.name.endswith(
-        "_spike"
-    )
+    return is_neuron(layer) or isinstance(layer, SpikeElementWise)
 
 
 def _recomputed(part: keras.Model, x: Any) -> tuple[dict[str, Any], list]:

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from keras_tcl import analysis
-from keras_tcl.data import ArraySource, DataInfo, from_source
 from keras_tcl.losses import TET
 from tests.analysis import networks
 from tests.models import tiny
@@ -75,8 +74,7 @@ def test_takes_what_load_gives(format):
     if format == "tf":
         pytest.importorskip("tensorflow")
     x, y = tiny.images(8)
-    info = DataInfo("mine", tiny.CLASSES, x.shape[1:])
-    data = from_source(ArraySource(info, x, y), 4, format=format)
+    data = tiny.data_set(x, y, format=format)
     model = networks.image_network()
     logs = measured(analysis.LatencyMonitor(data), model)
     assert logs == expected_logs(model, x, y)

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_tcl.data import ArraySource, DataInfo, from_source
 from keras_tcl.losses import STCL
 from tests.models import tiny
 
@@ -22,8 +21,7 @@ def test_two_views_as_data(library):
         keras_cv = pytest.importorskip("keras_cv")
         augment = keras_cv.layers.RandomCutout(0.5, 0.5, seed=0)
     x, y = tiny.images(8, (8, 8, 3))
-    source = ArraySource(DataInfo("mine", tiny.CLASSES, x.shape[1:]), x, y)
-    train = from_source(source, 4, format="tf").map(
+    train = tiny.data_set(x, y, format="tf").map(
         lambda x, y: (
             (augment(x, training=True), augment(x, training=True)),
             y,

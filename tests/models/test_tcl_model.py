@@ -7,7 +7,6 @@ from keras import ops
 
 import keras_tcl
 from keras_tcl import augmentation
-from keras_tcl.data import ArraySource, DataInfo, from_source
 from keras_tcl.losses import STCL, TCL, TET, MeanCrossEntropy
 from tests.models import tiny
 
@@ -642,8 +641,7 @@ def test_fit_takes_what_load_gives(format):
     if format == "tf":
         pytest.importorskip("tensorflow")
     x, y = tiny.images(8)
-    info = DataInfo("mine", tiny.CLASSES, x.shape[1:])
-    data = from_source(ArraySource(info, x, y), 4, shuffle=True, format=format)
+    data = tiny.data_set(x, y, shuffle=True, format=format)
     model = tiny.network()
     model.compile(keras.optimizers.SGD(0.1), TET(), run_eagerly=EAGER)
     history = model.fit(data, validation_data=data, epochs=2, verbose=0)

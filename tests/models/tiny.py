@@ -3,6 +3,7 @@
 import numpy as np
 
 import keras_tcl
+from keras_tcl.data import ArraySource, DataInfo, from_source
 
 CLASSES = 3
 
@@ -26,6 +27,12 @@ def images(count=12, shape=(8, 8, 1), seed=0):
     # The class is written in the brightness of a column.
     x[np.arange(count), :, y * 2] += 150
     return x.astype("uint8"), y
+
+
+def data_set(x, y, **options):
+    """Arrays as `keras_tcl.data.load` gives them, in batches of 4."""
+    info = DataInfo("mine", CLASSES, x.shape[1:])
+    return from_source(ArraySource(info, x, y), 4, **options)
 
 
 def recordings(count=8, timesteps=3, size=8, seed=0):
