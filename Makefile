@@ -55,7 +55,7 @@ $(DEMO)/installed: EXTRAS := $(BACKEND),demo
 $(DEMO)/installed: pyproject.toml constraints.txt
 	$(create_environment)
 
-$(TEST)/installed: EXTRAS := torch,tensorflow,jax,data,dvs,plot,keras-cv,test,dev
+$(TEST)/installed: EXTRAS := torch,tensorflow,jax,data,dvs,plot,keras-cv,triton,test,dev
 $(TEST)/installed: pyproject.toml constraints.txt
 	$(create_environment)
 

@@ -12,6 +12,11 @@ try:
 except ImportError:
     torch = None
 
+# Without a GPU, Triton's kernels run in its interpreter. It looks at this
+# when Keras imports it.
+if torch is not None and not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Tests compile much and compute little: XLA optimises less, in half the time.
 os.environ.setdefault(

@@ -7,7 +7,8 @@ turns, several rounds in one run, and the table gives the median of the rounds
 as a ratio to SpikingJelly's. What is not installed is skipped, and said so;
 `--peers` names the interpreter of an environment that has the other libraries
 (`pip install torch snntorch norse tqdm scipy nir nirtorch tensorboard`, then
-`pip install --no-deps spikingjelly`). The network, batch, precision and
+`pip install --no-deps spikingjelly`; for Spyx `pip install jax flax optax
+spyx`). The network, batch, precision and
 optimizer (SGD with momentum) of a case are the same for all. Runs on a CPU or
 a GPU, whichever the libraries find.
 
@@ -35,7 +36,13 @@ OURS = [
     for backend in ("tensorflow", "jax", "torch")
     for neuron in ("", ":relu")
 ]
-PEERS = ["spikingjelly", "spikingjelly-channels-last", "snntorch", "norse"]
+PEERS = [
+    "spikingjelly",
+    "spikingjelly-channels-last",
+    "snntorch",
+    "norse",
+    "spyx",
+]
 TWINS = ["relu"]
 
 
@@ -61,6 +68,9 @@ def cases(batch):
     for timesteps in (4, 8, 16):
         name = f"sew_resnet18-T{timesteps}"
         table[name] = case("sew_resnet18", timesteps, batch)
+    for other in (batch // 16, batch // 4, batch * 4):
+        name = f"sew_resnet18-T4-batch{max(1, other)}"
+        table[name] = case("sew_resnet18", 4, max(1, other))
     for timesteps in (4, 128):
         table[f"compile-T{timesteps}"] = case("sew_resnet18", timesteps, 1)
     table["sew_resnet18-T4-inference"] = case("sew_resnet18", 4, batch, "infer")
@@ -160,31 +170,61 @@ def table(name, settings, results):
     return "\n".join(lines)
 
 
-def plot(all_results, file):
-    """Cost of the bare LIF against T, of the same number of neuron steps."""
+def plot(all_results, folder):
+    """What a unit of work costs against T, and against the batch."""
+    plots = {
+        "timesteps.png": (
+            "ns a neuron and step of the bare LIF, forward and backward",
+            "timesteps",
+            lambda case: case["network"] == "lif",
+            lambda case: case["batch"] * case["timesteps"] * 65536 / 1e9,
+        ),
+        "batch.png": (
+            "ms an image, training step of SEW-ResNet-18, T = 4",
+            "batch",
+            lambda case: (
+                (case["network"], case["timesteps"]) == ("sew_resnet18", 4)
+                and (case["mode"], case["precision"]) == ("train", "float32")
+            ),
+            lambda case: case["batch"] / 1e3,
+        ),
+    }
+    for file, (title, axis, belongs, work) in plots.items():
+        curves = {}
+        for settings, results in all_results.values():
+            for contestant, result in results.items():
+                if belongs(settings):
+                    curves.setdefault(contestant, {})[settings[axis]] = result[
+                        "step"
+                    ] / work(settings)
+        if any(len(points) > 1 for points in curves.values()):
+            _curves(folder / file, curves, axis, title)
+
+
+def _curves(file, curves, axis, title):
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    points = {}
-    for settings, results in all_results.values():
-        if settings["network"] == "lif":
-            for contestant, result in results.items():
-                neurons = settings["batch"] * settings["timesteps"] * 65536
-                points.setdefault(contestant, []).append(
-                    (settings["timesteps"], result["step"] / neurons * 1e9)
-                )
-    if not points:
-        return
-    for contestant, values in points.items():
-        plt.plot(*zip(*sorted(values), strict=True), "o-", label=contestant)
-    plt.xscale("log", base=2)
-    plt.yscale("log")
-    plt.xlabel("time steps T")
-    plt.ylabel("ns a neuron and step, forward and backward")
-    plt.legend(fontsize=7)
-    plt.savefig(file, dpi=120)
+    figure, axes = plt.subplots(figsize=(7, 4.5))
+    for contestant, points in curves.items():
+        axes.plot(*zip(*sorted(points.items()), strict=True), "o-")
+        axes.annotate(
+            contestant,
+            max(points.items()),
+            fontsize=7,
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel(axis)
+    axes.set_title(title, fontsize=9)
+    axes.margins(x=0.25)
+    figure.savefig(file, dpi=120)
+    plt.close(figure)
 
 
 def main():
@@ -226,7 +266,7 @@ def main():
         (arguments.output / "speed.json").write_text(
             json.dumps(all_results, indent=1)
         )
-    plot(all_results, arguments.output / "lif.png")
+    plot(all_results, arguments.output)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,14 @@ def memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def repeated(step):
+    def run(n):
+        for _ in range(n):
+            step()
+
+    return run
+
+
 def main():
     contestant, case = sys.argv[1], json.loads(sys.argv[2])
     library, _, detail = contestant.partition(":")
@@ -33,18 +41,18 @@ def main():
             ours.warm_up()
             imported = memory()
             run = ours.steps(case, *options)
+        elif library == "spyx":
+            from benchmarks.speed import jax_peers
+
+            imported = memory()
+            run = repeated(jax_peers.steps(case))
         else:
             from benchmarks.speed import peers
 
             # Its own import belongs to the baseline too.
             peers.NEURONS[library.removesuffix("-channels-last")]()
             imported = memory()
-            step = peers.steps(library, case)
-
-            def run(n):
-                for _ in range(n):
-                    step()
-
+            run = repeated(peers.steps(library, case))
     except ImportError as error:
         print(json.dumps({"missing": str(error)}))
         return

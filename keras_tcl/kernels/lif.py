@@ -20,6 +20,7 @@ again from it, which costs two operations a step and saves a float32 tensor of
 the input's size (four bytes a neuron and step, whatever the input's dtype).
 """
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ from keras import ops
 
 if keras.config.backend() == "torch":
     from keras_tcl.kernels import torch_lif
+
+HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 # Up to this many steps are unrolled, which lets a compiler fuse them. Beyond,
 # the time loop is a scan, so that the size of the program, and the time to
@@ -47,11 +50,9 @@ def lif(
 
     Arithmetic is float32; the spikes and the gradient have the dtype of `x`.
     """
-    if keras.config.backend() == "torch" and torch_lif.is_suited(x):
-        return torch_lif.lif(
-            x, decay, threshold, reset, detach_reset, surrogate
-        )
-    return portable_lif(x, decay, threshold, reset, detach_reset, surrogate)
+    fused = _fused(x, surrogate)
+    run = fused.lif if fused else portable_lif
+    return run(x, decay, threshold, reset, detach_reset, surrogate)
 
 
 def portable_lif(
@@ -86,9 +87,24 @@ def portable_lif(
 
 def lif_forward(x: Any, decay: float, threshold: float, reset: str) -> Any:
     """Spikes of the input `[B, T, ...]` without a gradient, for inference."""
-    if keras.config.backend() == "torch" and torch_lif.is_suited(x):
-        return torch_lif.lif_forward(x, decay, threshold, reset)
-    return _portable_forward(x, decay, threshold, reset)
+    fused = _fused(x)
+    run = fused.lif_forward if fused else _portable_forward
+    return run(x, decay, threshold, reset)
+
+
+def _fused(x: Any, surrogate: Any = None) -> Any:
+    """The module with PyTorch's own kernels for this tensor, or `None`."""
+    if keras.config.backend() != "torch":
+        return None
+    if torch_lif.is_suited(x):
+        return torch_lif
+    if x.is_cuda and HAS_TRITON:
+        # Imported late: nobody without a GPU waits for it.
+        from keras_tcl.kernels import triton_lif
+
+        if triton_lif.is_suited(x, surrogate):
+            return triton_lif
+    return None
 
 
 def _portable_forward(
