@@ -61,9 +61,8 @@ class Block(nnx.Module):
         self.second = Unit(filters, filters, 3)
         shape = (size, size, filters)
         self.neurons = nnx.List([lif(shape), lif(shape), lif(shape)])
-        self.shortcut = None
-        if stride > 1 or inputs != filters:
-            self.shortcut = Unit(inputs, filters, 1, stride)
+        changes = stride > 1 or inputs != filters
+        self.shortcut = Unit(inputs, filters, 1, stride) if changes else None
 
     def __call__(self, x):
         y = spikes(self.neurons[0], folded(self.first, x))

@@ -65,18 +65,19 @@ def lif_forward(
     x = x.detach().contiguous()
     spikes = torch.empty_like(x)
     neurons, timesteps, columns = _sizes(x)
-    _forward_kernel[(triton.cdiv(neurons, BLOCK),)](
-        x,
-        spikes,
-        neurons,
-        columns,
-        decay,
-        threshold,
-        T=timesteps,
-        HARD=reset == "hard",
-        BLOCK=BLOCK,
-        **OPTIONS,
-    )
+    with torch.cuda.device_of(x):
+        _forward_kernel[(triton.cdiv(neurons, BLOCK),)](
+            x,
+            spikes,
+            neurons,
+            columns,
+            decay,
+            threshold,
+            T=timesteps,
+            HARD=reset == "hard",
+            BLOCK=BLOCK,
+            **OPTIONS,
+        )
     return spikes
 
 
@@ -115,24 +116,25 @@ def _backward(
     if in_registers:
         while block * timesteps > 4 * BLOCK and block > BLOCK // 4:
             block //= 2
-    _backward_kernel[(triton.cdiv(neurons, block),)](
-        x,
-        gs,
-        gradient,
-        potentials,
-        neurons,
-        columns,
-        decay,
-        threshold,
-        _SLOPES[type(surrogate)](surrogate),
-        T=timesteps,
-        HARD=reset == "hard",
-        DETACH_RESET=detach_reset,
-        SLOPE=type(surrogate).__name__,
-        IN_REGISTERS=in_registers,
-        BLOCK=block,
-        **OPTIONS,
-    )
+    with torch.cuda.device_of(x):
+        _backward_kernel[(triton.cdiv(neurons, block),)](
+            x,
+            gs,
+            gradient,
+            potentials,
+            neurons,
+            columns,
+            decay,
+            threshold,
+            _SLOPES[type(surrogate)](surrogate),
+            T=timesteps,
+            HARD=reset == "hard",
+            DETACH_RESET=detach_reset,
+            SLOPE=type(surrogate).__name__,
+            IN_REGISTERS=in_registers,
+            BLOCK=block,
+            **OPTIONS,
+        )
     return gradient
 
 
