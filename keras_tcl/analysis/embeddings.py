@@ -52,8 +52,13 @@ def embeddings(
             "features of the stages. Received: projected=True."
         )
 
-    def embed(outputs: dict[str, Any]) -> dict[str, Any]:
-        stages = outputs["stages"]
+    # Not the backbone, which is not always run as a whole.
+    last_layers = {
+        stage: output._keras_history.operation
+        for stage, output in model.backbone.output.items()
+    }
+
+    def embed(stages: dict[str, Any]) -> dict[str, Any]:
         if projected:
             found = {k: head(stages[k]) for k, head in model.heads.items()}
         else:
@@ -63,6 +68,4 @@ def embeddings(
             }
         return {k: ops.cast(v, "float32") for k, v in sorted(found.items())}
 
-    return measure(
-        Probe(model, {"stages": model.backbone}, embed), x, batch_size
-    )
+    return measure(Probe(model, last_layers, embed), x, batch_size)

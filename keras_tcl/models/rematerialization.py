@@ -1,4 +1,4 @@
-"""Training that keeps less of a backbone, and computes it once more."""
+"""A backbone run in parts, to keep less of it in memory."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,37 +18,52 @@ else:
 REMATS = (None, "stage", "block")
 
 
-class Rematerialized:
-    """A backbone's forward pass in training, part by part.
+class Parts:
+    """A backbone cut where a single tensor connects what is before and after.
 
-    Of each part only the input is kept for the gradient; what is within is
-    computed again when the backward pass comes to it. With parts of n_i
-    activations whose inputs are m_i, training keeps sum_i m_i + max_i n_i
-    activations instead of sum_i n_i, for one more forward pass.
-
-    The numbers are those of the backbone itself. Moving statistics are
-    updated once, by the first pass.
+    Its layers are shared, and the numbers are those of the backbone itself.
 
     Args:
         backbone: Functional `keras.Model` whose outputs are a dictionary of
-            stages. Its layers are shared.
-        remat: `"stage"`: a part ends with each stage; or `"block"`: with each
+            stages.
+        cut: `"stage"`: a part ends with each stage; or `"block"`: with each
             residual block, or layer of neurons that no connection goes
             around.
     """
 
-    def __init__(self, backbone: keras.Model, remat: str) -> None:
+    def __init__(self, backbone: keras.Model, cut: str) -> None:
         self.parts = []
         start = backbone.inputs[0]
-        for outputs in _outputs_of_parts(backbone, remat):
+        for outputs in _outputs_of_parts(backbone, cut):
             part = keras.Model(start, outputs)
             # The graph was drawn with one T, and runs with any other.
             part.input_spec = keras.InputSpec(ndim=len(start.shape))
             last, start = list(outputs.items())[-1]
             self.parts.append((part, last))
 
-    def __call__(self, x: Any) -> tuple[dict[str, Any], list[Any]]:
-        """Features of the stages in training, and layers' own losses."""
+    def infer(self, x: Any) -> dict[str, Any]:
+        """Features of the stages in inference.
+
+        Run as a whole, a functional model holds the outputs of all layers
+        until its last one is done; a part, until the part is done.
+        """
+        features = {}
+        for part, last in self.parts:
+            outputs = part(x, training=False)
+            x = outputs[last]
+            features.update(outputs)
+        features.pop(_NO_STAGE, None)
+        return features
+
+    def train(self, x: Any) -> tuple[dict[str, Any], list[Any]]:
+        """Features of the stages in training, and layers' own losses.
+
+        Of each part only the input is kept for the gradient; what is within
+        is computed again when the backward pass comes to it. With parts of
+        n_i activations whose inputs are m_i, training keeps sum_i m_i +
+        max_i n_i activations instead of sum_i n_i, for one more forward pass.
+        Moving statistics are updated once, by the first pass.
+        """
         features, losses = {}, []
         for part, last in self.parts:
             outputs, losses_of_part = _recomputed(part, x)
@@ -71,7 +86,7 @@ _NO_STAGE = "no_stage"
 
 
 def _outputs_of_parts(
-    backbone: keras.Model, remat: str
+    backbone: keras.Model, cut: str
 ) -> Iterator[dict[str, Any]]:
     """By name what each part puts out; the last is the next part's input."""
     stages = {id(tensor): name for name, tensor in backbone.output.items()}
@@ -92,7 +107,7 @@ def _outputs_of_parts(
         outputs.update({stages[t]: made[t] for t in made if t in stages})
         is_narrow = len(made) == 1 and waited_for == set(made)
         ends_part = outputs or (
-            remat == "block" and _puts_out_spikes(node.operation)
+            cut == "block" and _puts_out_spikes(node.operation)
         )
         if node is nodes[-1] or (is_narrow and ends_part):
             if not stages.keys() & made.keys():

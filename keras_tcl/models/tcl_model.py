@@ -15,7 +15,7 @@ from keras_tcl.models import input_checks
 from keras_tcl.models.input_checks import INVALID_INPUTS, INVALID_LABELS
 from keras_tcl.models.kept_state import KeptState
 from keras_tcl.models.latency import batches_of, correct_by_latency
-from keras_tcl.models.rematerialization import Rematerialized, check_remat
+from keras_tcl.models.rematerialization import Parts, check_remat
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -146,6 +146,11 @@ class TCLModel(KeptState):
         else:
             self.rescaling = _rescaling(self.value_range, mean, std)
         self.view_augmenters = self._make_augmenters(augmenter)
+        # Or Keras would run the network once to build them: op by op on JAX,
+        # before the first `predict` or `evaluate`.
+        for layer in (self.rescaling, *self.view_augmenters):
+            if layer is not None and not layer.built:
+                layer.build((None, *sample_shape))
         # float32: a mean over many spikes, and the logits, need the precision.
         self.classifier = classifier or Classifier(
             classes, dtype="float32", name="classifier"
@@ -238,8 +243,11 @@ class TCLModel(KeptState):
         if self.rescaling is not None:
             x = self.rescaling(x)
         if training and self._remat:
-            stages, losses = self._rematerialized(self._remat)(x)
+            stages, losses = self._parts(self._remat).train(x)
             self.add_loss(losses)
+        elif not training and keras.config.backend() == "torch":
+            # What is compiled keeps no more than it needs by itself.
+            stages = self._parts("block").infer(x)
         else:
             stages = self.backbone(x, training=training)
         features = stages[max(stages)]
@@ -672,12 +680,11 @@ class TCLModel(KeptState):
         self.__dict__.pop("_hidden_timestep_model", None)
         self.__dict__.pop("_hidden_parts", None)
 
-    def _rematerialized(self, remat: str) -> Rematerialized:
-        if "_hidden_parts" not in self.__dict__:
-            self.__dict__["_hidden_parts"] = Rematerialized(
-                self.backbone, remat
-            )
-        return self.__dict__["_hidden_parts"]
+    def _parts(self, cut: str) -> Parts:
+        parts = self.__dict__.setdefault("_hidden_parts", {})
+        if cut not in parts:
+            parts[cut] = Parts(self.backbone, cut)
+        return parts[cut]
 
     def _timestep_model(self) -> "_TimestepModel":
         # Kept from Keras' tracking, which would save the weights twice.

@@ -1,5 +1,8 @@
 """Training that computes activations twice: the same numbers, less kept."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from keras import layers, ops
 import keras_tcl
 from keras_tcl.layers import LIF, DirectEncoding, TimeDistributed
 from keras_tcl.losses import STCL, MeanCrossEntropy
-from keras_tcl.models.rematerialization import Rematerialized
+from keras_tcl.models.rematerialization import Parts
 
 BACKEND = keras.config.backend()
 # As in test_tcl_model.py: compiling would cost more than the steps.
@@ -27,7 +30,7 @@ two_stages = {
 
 def sew(shape=(8, 8, 3), **options):
     return keras_tcl.models.sew_resnet(
-        input_shape=shape, timesteps=3, **two_stages, **options
+        input_shape=shape, timesteps=3, **{**two_stages, **options}
     )
 
 
@@ -108,12 +111,44 @@ def test_the_same_numbers(build, x, timesteps, remat):
 def test_parts(build, by_stage, by_block):
     """Stem, and a part for each stage, block or layer of neurons."""
     backbone = build().backbone
-    parts = Rematerialized(backbone, "stage").parts
+    parts = Parts(backbone, "stage").parts
     assert [part.operations[-1].name for part, _ in parts] == by_stage
-    assert len(Rematerialized(backbone, "block").parts) == by_block
+    assert len(Parts(backbone, "block").parts) == by_block
     names = [layer.name for part, _ in parts for layer in part.layers]
     missing = {layer.name for layer in backbone.layers} - set(names)
     assert not missing
+
+
+@pytest.mark.parametrize("build", [sew, spiking_resnet, vgg, branched])
+def test_inference_in_parts_is_that_of_the_whole(build):
+    backbone = build().backbone
+    x = ops.convert_to_tensor(IMAGES / 255)
+    expected = backbone(x, training=False)
+    features = Parts(backbone, "block").infer(x)
+    assert features.keys() == expected.keys()
+    for name, value in features.items():
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(value), ops.convert_to_numpy(expected[name])
+        )
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="compiled elsewhere")
+def test_inference_forgets_what_it_no_longer_needs(monkeypatch):
+    outputs, alive = [], []
+
+    def call(self, inputs, training=None):
+        spikes = original(self, inputs, training=training)
+        # What Keras holds by cycles of references is not meant here.
+        gc.collect()
+        alive.append(sum(output() is not None for output in outputs))
+        outputs.append(weakref.ref(spikes))
+        return spikes
+
+    original = LIF.call
+    monkeypatch.setattr(LIF, "call", call)
+    sew(stackwise_num_blocks=[4, 4]).predict(IMAGES, verbose=0)
+    assert len(alive) == 18  # Of the stem, the blocks, and the shortcut.
+    assert max(alive) <= 3
 
 
 def test_regularizers_count():

@@ -290,6 +290,15 @@ def test_embedding_stages_can_be_chosen():
     }
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 3), (3, 8, 8, 2)])
+def test_nothing_is_left_to_build(shape):
+    """Else Keras runs the network op by op before JAX's first `predict`."""
+    model = tiny.network(input_shape=shape)
+    model.compile("sgd", STCL())
+    unbuilt = [x.name for x in model._flatten_layers() if not x.built]
+    assert not unbuilt
+
+
 def test_jax_compiles_with_every_augmentation_on():
     model = tiny.network(input_shape=(8, 8, 3))
     model.compile("sgd", STCL())
