@@ -191,9 +191,9 @@ def plot(all_results, folder):
     }
     for file, (title, axis, belongs, work) in plots.items():
         curves = {}
-        for settings, results in all_results.values():
+        for name, (settings, results) in all_results.items():
             for contestant, result in results.items():
-                if belongs(settings):
+                if belongs(settings) and not name.startswith("compile"):
                     curves.setdefault(contestant, {})[settings[axis]] = result[
                         "step"
                     ] / work(settings)
@@ -209,20 +209,16 @@ def _curves(file, curves, axis, title):
 
     figure, axes = plt.subplots(figsize=(7, 4.5))
     for contestant, points in curves.items():
-        axes.plot(*zip(*sorted(points.items()), strict=True), "o-")
-        axes.annotate(
-            contestant,
-            max(points.items()),
-            fontsize=7,
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-        )
+        if len(points) > 1:
+            values = zip(*sorted(points.items()), strict=True)
+            axes.plot(*values, "o-", label=contestant)
+    ticks = sorted({x for points in curves.values() for x in points})
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    axes.set_xticks(ticks, [str(x) for x in ticks])
     axes.set_xlabel(axis)
     axes.set_title(title, fontsize=9)
-    axes.margins(x=0.25)
+    axes.legend(fontsize=7)
     figure.savefig(file, dpi=120)
     plt.close(figure)
 

@@ -22,7 +22,8 @@ def steps(case, neuron="lif", remat=None):
     if case["precision"] == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     if case["network"] == "lif":
-        return _layer_step(NEURONS[neuron](), case)
+        shape = (case["batch"], case["timesteps"], 32, 32, 64)
+        return layer_step(NEURONS[neuron](), shape, case["precision"])
     size, channels = case["size"], case["channels"]
     arguments = {"augmenter": None, "neuron": NEURONS[neuron]()}
     shape = (size, size, channels)
@@ -58,43 +59,51 @@ def steps(case, neuron="lif", remat=None):
     return {"train": train, "infer": infer}[case["mode"]]
 
 
-def _layer_step(layer, case):
-    """Forward and backward pass of one layer, all at once."""
+def layer_step(layer, shape, dtype="float32"):
+    """Function that runs a layer's forward and backward pass `n` times."""
     rng = np.random.default_rng(0)
-    shape = (case["batch"], case["timesteps"], 32, 32, 64)
-    dtype = case["precision"]
+    layer.build(shape)
     x, upstream = (
         keras.ops.convert_to_tensor(
-            rng.normal(shift, 1, shape).astype("float32"), dtype=dtype
+            rng.normal(shift, 1, size).astype("float32"), dtype=dtype
         )
-        for shift in (0.3, 0.0)
+        for shift, size in (
+            (0.3, shape),
+            (0.0, layer.compute_output_shape(shape)),
+        )
     )
     backend = keras.config.backend()
     if backend == "jax":
         import jax
 
-        def both(x, upstream):
-            spikes, pull_back = jax.vjp(lambda x: layer(x, training=True), x)
-            return spikes, pull_back(upstream)
+        weights = [v.value for v in layer.trainable_variables]
 
-        both = jax.jit(both)
+        @jax.jit
+        def both(x, weights, upstream):
+            def call(x, weights):
+                return layer.stateless_call(weights, [], x)[0]
+
+            outputs, pull_back = jax.vjp(call, x, weights)
+            return outputs, pull_back(upstream)
 
         def step():
-            jax.block_until_ready(both(x, upstream))
+            jax.block_until_ready(both(x, weights, upstream))
 
     elif backend == "tensorflow":
         import tensorflow as tf
+
+        weights = [v.value for v in layer.trainable_variables]
 
         @tf.function(jit_compile=True)
         def both(x, upstream):
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                spikes = layer(x, training=True)
-            return spikes, tape.gradient(spikes, x, upstream)
+                outputs = layer(x, training=True)
+            return outputs, tape.gradient(outputs, [x, *weights], upstream)
 
         def step():
-            _, gradient = both(x, upstream)
-            gradient[0, 0, 0, 0, 0].numpy()
+            _, gradients = both(x, upstream)
+            keras.ops.ravel(gradients[0])[0].numpy()
 
     else:
         import torch
@@ -104,6 +113,7 @@ def _layer_step(layer, case):
         def step():
             layer(x, training=True).backward(upstream)
             x.grad = None
+            layer.zero_grad()
             if x.is_cuda:
                 torch.cuda.synchronize()
 
