@@ -57,8 +57,8 @@ def allocated_by_torch(model, x, y):
         activities=[ProfilerActivity.CPU], profile_memory=True
     ) as profiler:
         fit()
-    changes, events = [], profiler.profiler.kineto_results
-    events = list(events.experimental_event_tree())
+    tree = profiler.profiler.kineto_results.experimental_event_tree()
+    changes, events = [], list(tree)
     while events:
         event = events.pop()
         events.extend(event.children)

@@ -28,7 +28,7 @@ import keras
 from keras import ops
 
 if keras.config.backend() == "torch":
-    from keras_tcl.kernels import torch_lif
+    from keras_tcl.kernels import torch_autograd, torch_lif
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
@@ -50,9 +50,11 @@ def lif(
 
     Arithmetic is float32; the spikes and the gradient have the dtype of `x`.
     """
+    settings = decay, threshold, reset, detach_reset, surrogate
     fused = _fused(x, surrogate)
-    run = fused.lif if fused else portable_lif
-    return run(x, decay, threshold, reset, detach_reset, surrogate)
+    if fused:
+        return torch_autograd.lif(fused, x, *settings)
+    return portable_lif(x, *settings)
 
 
 def portable_lif(

@@ -32,20 +32,8 @@ SMALLEST_STEP = 2**15
 
 
 def is_suited(x: Any) -> bool:
-    """Whether `lif` is for this tensor: on a CPU, and not being traced."""
+    """Whether these are for a tensor: on a CPU, and not being traced."""
     return x.device.type == "cpu" and not is_tracing()
-
-
-def lif(
-    x: torch.Tensor,
-    decay: float,
-    threshold: float,
-    reset: str,
-    detach_reset: bool,
-    surrogate: Callable[[Any], Any],
-) -> torch.Tensor:
-    """As `keras_tcl.kernels.lif`."""
-    return _LIF.apply(x, decay, threshold, reset, detach_reset, surrogate)
 
 
 def lif_forward(
@@ -61,21 +49,6 @@ def lif_forward(
             if s is not s_block:
                 s_block.copy_(s)
     return spikes
-
-
-class _LIF(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, *settings: Any) -> torch.Tensor:
-        ctx.save_for_backward(x)
-        ctx.settings = settings
-        decay, threshold, reset, *_ = settings
-        return lif_forward(x, decay, threshold, reset)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        return _backward(x, gs, *ctx.settings), *[None] * len(ctx.settings)
 
 
 def _charge_and_fire(
@@ -98,7 +71,7 @@ def _charge_and_fire(
             torch.add(h[:, t], s[:, t], alpha=-threshold, out=u)
 
 
-def _backward(
+def lif_backward(
     x: torch.Tensor,
     gs: torch.Tensor,
     decay: float,
@@ -107,6 +80,7 @@ def _backward(
     detach_reset: bool,
     surrogate: Callable[[Any], Any],
 ) -> torch.Tensor:
+    """Gradient of the input, of the spikes' gradient `gs`."""
     gx = torch.empty_like(x, memory_format=torch.contiguous_format)
     slope_of = _IN_PLACE.get(type(surrogate), lambda surrogate, v: surrogate(v))
     for x_block, gs_block, gx_block, h, k, v, gh in _blocks(

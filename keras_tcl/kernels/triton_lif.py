@@ -37,25 +37,13 @@ _SLOPES: dict[type, Callable[[Any], float]] = {
 
 
 def is_suited(x: Any, surrogate: Any = None) -> bool:
-    """Whether `lif` is for this tensor and surrogate (any, to infer)."""
+    """Whether these are for a tensor and surrogate (any, to infer)."""
     return (
         x.is_cuda
         and 0 < x.numel() < 2**31 * x.shape[1]
         and (surrogate is None or type(surrogate) in _SLOPES)
         and not is_tracing()
     )
-
-
-def lif(
-    x: torch.Tensor,
-    decay: float,
-    threshold: float,
-    reset: str,
-    detach_reset: bool,
-    surrogate: Any,
-) -> torch.Tensor:
-    """As `keras_tcl.kernels.lif`."""
-    return _LIF.apply(x, decay, threshold, reset, detach_reset, surrogate)
 
 
 def lif_forward(
@@ -81,22 +69,7 @@ def lif_forward(
     return spikes
 
 
-class _LIF(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, *settings: Any) -> torch.Tensor:
-        ctx.save_for_backward(x)
-        ctx.settings = settings
-        decay, threshold, reset, *_ = settings
-        return lif_forward(x, decay, threshold, reset)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        return _backward(x, gs, *ctx.settings), *[None] * len(ctx.settings)
-
-
-def _backward(
+def lif_backward(
     x: torch.Tensor,
     gs: torch.Tensor,
     decay: float,
@@ -105,6 +78,7 @@ def _backward(
     detach_reset: bool,
     surrogate: Any,
 ) -> torch.Tensor:
+    """As `torch_lif.lif_backward`."""
     x, gs = x.contiguous(), gs.contiguous()
     gradient = torch.empty_like(x)
     neurons, timesteps, columns = _sizes(x)
@@ -201,6 +175,37 @@ def _input_gradient(
 
 
 @triton.jit
+def _charge(u, x, at, exists, decay):
+    """Potential before the reset, with the input of the step at `at`."""
+    x_t = tl.load(x + at, mask=exists, other=0.0)
+    return decay * u + x_t.to(tl.float32)
+
+
+@triton.jit
+def _step_back(
+    gu,
+    h,
+    upstream,
+    gradient,
+    at,
+    exists,
+    decay,
+    threshold,
+    parameter,
+    HARD: tl.constexpr,
+    DETACH_RESET: tl.constexpr,
+    SLOPE: tl.constexpr,
+):
+    """Write the gradient of the step at `at`; return that of the one before."""
+    gs = tl.load(upstream + at, mask=exists, other=0.0).to(tl.float32)
+    gh = _input_gradient(
+        gs, gu, h, threshold, parameter, HARD, DETACH_RESET, SLOPE
+    )
+    tl.store(gradient + at, gh.to(gradient.dtype.element_ty), mask=exists)
+    return decay * gh
+
+
+@triton.jit
 def _forward_kernel(
     x,
     spikes,
@@ -217,7 +222,7 @@ def _forward_kernel(
     at = _first_step(neuron, columns, T)
     u = tl.zeros((BLOCK,), tl.float32)
     for _ in range(T):
-        h = decay * u + tl.load(x + at, mask=exists, other=0.0).to(tl.float32)
+        h = _charge(u, x, at, exists, decay)
         fired = tl.where(h >= threshold, 1.0, 0.0)
         tl.store(spikes + at, fired.to(spikes.dtype.element_ty), mask=exists)
         u = _after_reset(h, threshold, HARD)
@@ -250,36 +255,29 @@ def _backward_kernel(
     if IN_REGISTERS:
         all_h = ()
         for _ in tl.static_range(T):
-            h = decay * u + tl.load(x + at, mask=exists, other=0.0).to(
-                tl.float32
-            )
+            h = _charge(u, x, at, exists, decay)
             all_h = all_h + (h,)
             u = _after_reset(h, threshold, HARD)
             at += columns
         for step in tl.static_range(T):
             at -= columns
-            gs = tl.load(upstream + at, mask=exists, other=0.0)
-            gh = _input_gradient(
-                gs.to(tl.float32),
+            gu = _step_back(
                 gu,
                 all_h[T - 1 - step],
+                upstream,
+                gradient,
+                at,
+                exists,
+                decay,
                 threshold,
                 parameter,
                 HARD,
                 DETACH_RESET,
                 SLOPE,
             )
-            tl.store(
-                gradient + at,
-                gh.to(gradient.dtype.element_ty),
-                mask=exists,
-            )
-            gu = decay * gh
     else:
         for _ in range(T):
-            h = decay * u + tl.load(x + at, mask=exists, other=0.0).to(
-                tl.float32
-            )
+            h = _charge(u, x, at, exists, decay)
             tl.store(potentials + at, h, mask=exists)
             u = _after_reset(h, threshold, HARD)
             at += columns
@@ -288,22 +286,19 @@ def _backward_kernel(
         for _ in range(T):
             at -= columns
             h = tl.load(potentials + at, mask=exists, other=0.0)
-            gs = tl.load(upstream + at, mask=exists, other=0.0)
-            gh = _input_gradient(
-                gs.to(tl.float32),
+            # `potentials` may be the same memory: all threads have read.
+            tl.debug_barrier()
+            gu = _step_back(
                 gu,
                 h,
+                upstream,
+                gradient,
+                at,
+                exists,
+                decay,
                 threshold,
                 parameter,
                 HARD,
                 DETACH_RESET,
                 SLOPE,
             )
-            # `potentials` may be the same memory: all threads have read.
-            tl.debug_barrier()
-            tl.store(
-                gradient + at,
-                gh.to(gradient.dtype.element_ty),
-                mask=exists,
-            )
-            gu = decay * gh

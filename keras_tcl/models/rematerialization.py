@@ -1,7 +1,7 @@
 """A backbone run in parts, to keep less of it in memory."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -47,13 +47,7 @@ class Parts:
         Run as a whole, a functional model holds the outputs of all layers
         until its last one is done; a part, until the part is done.
         """
-        features = {}
-        for part, last in self.parts:
-            outputs = part(x, training=False)
-            x = outputs[last]
-            features.update(outputs)
-        features.pop(_NO_STAGE, None)
-        return features
+        return self._chain(x, lambda part, x: part(x, training=False))
 
     def train(self, x: Any) -> tuple[dict[str, Any], list[Any]]:
         """Features of the stages in training, and layers' own losses.
@@ -64,14 +58,25 @@ class Parts:
         max_i n_i activations instead of sum_i n_i, for one more forward pass.
         Moving statistics are updated once, by the first pass.
         """
-        features, losses = {}, []
-        for part, last in self.parts:
+        losses: list[Any] = []
+
+        def run(part: keras.Model, x: Any) -> dict[str, Any]:
             outputs, losses_of_part = _recomputed(part, x)
+            losses.extend(losses_of_part)
+            return outputs
+
+        return self._chain(x, run), losses
+
+    def _chain(
+        self, x: Any, run: Callable[[keras.Model, Any], dict[str, Any]]
+    ) -> dict[str, Any]:
+        features: dict[str, Any] = {}
+        for part, last in self.parts:
+            outputs = run(part, x)
             x = outputs[last]
             features.update(outputs)
-            losses.extend(losses_of_part)
         features.pop(_NO_STAGE, None)
-        return features, losses
+        return features
 
 
 def check_remat(remat: Any) -> None:

@@ -29,12 +29,20 @@ import torch
 pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
-from keras_tcl.kernels import torch_lif, triton_lif  # noqa: E402
+from keras_tcl.kernels import (  # noqa: E402
+    torch_autograd,
+    torch_lif,
+    triton_lif,
+)
 from keras_tcl.kernels.lif import _fused, portable_lif  # noqa: E402
 
 # Registers, the last T in registers, and through memory.
 TIMESTEPS = (1, 4, triton_lif.REGISTER_LIMIT, triton_lif.REGISTER_LIMIT + 3)
 both_resets = pytest.mark.parametrize("reset", ["hard", "soft"])
+
+
+def triton(x, *settings):
+    return torch_autograd.lif(triton_lif, x, *settings)
 
 
 def run(function, x, upstream, *settings):
@@ -58,7 +66,7 @@ def test_equal_to_the_portable_version(
         torch.randn(shape, device=DEVICE) + shift for shift in (0.3, 0.0)
     )
     settings = (0.7, 0.9, reset, detach_reset, surrogates.get(surrogate))
-    spikes, gradient = run(triton_lif.lif, x, upstream, *settings)
+    spikes, gradient = run(triton, x, upstream, *settings)
     expected, expected_gradient = run(portable_lif, x, upstream, *settings)
     # A potential within rounding of the threshold, or of an edge of the
     # rectangle, may fall on either side.
@@ -86,7 +94,7 @@ def test_equal_to_the_reference(timesteps, dtype, reset):
         for v in (x, upstream)
     )
     settings = (0.5, 1.0, reset, False, surrogates.Triangle())
-    spikes, gradient = run(triton_lif.lif, x, upstream, *settings)
+    spikes, gradient = run(triton, x, upstream, *settings)
     assert spikes.dtype == gradient.dtype == x.dtype
     np.testing.assert_array_equal(spikes.float().cpu(), expected)
     np.testing.assert_allclose(
@@ -107,7 +115,7 @@ def test_any_memory_layout(timesteps):
     assert timesteps == 1 or not x.is_contiguous()
     upstream = torch.ones((), device=DEVICE).expand(x.shape)
     settings = (0.5, 1.0, "hard", False, surrogates.ATan())
-    spikes, gradient = run(triton_lif.lif, x, upstream, *settings)
+    spikes, gradient = run(triton, x, upstream, *settings)
     expected, expected_gradient = run(portable_lif, x, upstream, *settings)
     torch.testing.assert_close(spikes, expected)
     torch.testing.assert_close(gradient, expected_gradient)
@@ -119,7 +127,7 @@ def test_nan_never_fires_and_stays_in_its_neuron(timesteps, reset):
     x = torch.full((1, timesteps, 2), 1.5, device=DEVICE)
     x[0, 1, 0] = torch.nan
     spikes, gradient = run(
-        triton_lif.lif,
+        triton,
         x,
         torch.ones_like(x),
         *(0.5, 1.0, reset, False, surrogates.Triangle()),
