@@ -1,0 +1,147 @@
+"""What a network consists of: the one door to the nodes of a Keras graph.
+
+A network is a functional `keras.Model`. Whatever looks into one (firing rates,
+streaming, export, recomputation) visits its nodes by `walk`, and no other file
+reads Keras' private attributes of a graph: `_nodes_by_depth`, and of a node
+`operation`, `arguments`, `input_tensors` and `outputs` (Keras 3.15).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+Visit = Callable[..., Any]
+
+
+def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """The visit that changes nothing: `layer(*args, **kwargs)`."""
+    return layer(*args, **kwargs)
+
+
+def walk(network: keras.Model, x: Any, visit: Visit = call) -> Any:
+    """Runs a network layer by layer, each as `visit` says.
+
+    ```
+    def visit(layer, *args, **kwargs):
+        return layer(*args, **kwargs)  # or something else in its place
+    ```
+
+    With the visit `call`, the result is `network(x)`. Functional models within
+    the network are walked as well. So is a composite layer that offers
+    `layer.walk(*args, visit, **kwargs)`, as `Classifier` does.
+
+    A tensor is forgotten after its last reader, where `network(x)` keeps all
+    of them to the end. Symbolic tensors are welcome: the result is then
+    another graph of the same layers.
+
+    Args:
+        network: Functional `keras.Model` of one input.
+        x: Tensor or symbolic tensor for its input.
+        visit: Function `visit(layer, *args, **kwargs)`. A node may also be
+            of a `keras.ops` operation, which is no `keras.layers.Layer`.
+
+    Returns:
+        What the network returns, in the structure of `network.output`.
+    """
+    steps = _nodes(network)
+    wanted = [id(t) for t in network.outputs]
+    readers = Counter(
+        [id(t) for node in steps for t in node.input_tensors] + wanted
+    )
+    tensors = {id(network.inputs[0]): x}
+    for node in steps:
+        args, kwargs = node.arguments.fill_in(tensors)
+        for t in node.input_tensors:
+            readers[id(t)] -= 1
+            if not readers[id(t)]:
+                del tensors[id(t)]
+        made = visit_within(node.operation, visit, *args, **kwargs)
+        del args, kwargs
+        for t, value in zip(
+            node.outputs, keras.tree.flatten(made), strict=True
+        ):
+            if readers[id(t)]:
+                tensors[id(t)] = value
+        del made, value
+    return keras.tree.pack_sequence_as(
+        network.output, [tensors[i] for i in wanted]
+    )
+
+
+def visit_within(layer: Any, visit: Visit, *args: Any, **kwargs: Any) -> Any:
+    """Visit a layer, or what it is made of if it can be walked."""
+    if _is_graph(layer):
+        return walk(layer, args[0], visit)
+    if hasattr(layer, "walk"):
+        return layer.walk(*args, visit, **kwargs)
+    return visit(layer, *args, **kwargs)
+
+
+def layers(network: keras.Model) -> list[Any]:
+    """All layers that `walk` visits, in the order of the network, each once."""
+    found: dict[int, Any] = {}
+
+    def collect(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        found[id(layer)] = layer
+        return layer.compute_output_spec(*args, **kwargs)
+
+    x = network.inputs[0]
+    walk(network, keras.KerasTensor(x.shape, dtype=x.dtype), collect)
+    return list(found.values())
+
+
+def _is_graph(layer: Any) -> bool:
+    return hasattr(layer, "_nodes_by_depth")
+
+
+def _nodes(network: keras.Model) -> list[Any]:
+    """The network's nodes in the order of computation, without its input."""
+    return [
+        node
+        for depth in sorted(network._nodes_by_depth, reverse=True)
+        for node in network._nodes_by_depth[depth]
+        if not node.is_input
+    ]
+
+
+def segments(
+    network: keras.Model, ends: Callable[[Any], bool]
+) -> Iterator[tuple[keras.Model, str | None]]:
+    """Cuts a network where one tensor connects what is before and after.
+
+    Args:
+        network: Functional `keras.Model` whose outputs are a dictionary.
+        ends: Function of a layer, whether a segment may end with it. One
+            always may with an output of the network.
+
+    Yields:
+        `(segment, name)`: functional models, which share the network's
+        layers, from the end of the segment before to a dictionary of outputs
+        in which `name` is the next segment's input, and `None` at the end of
+        the network.
+    """
+    names = {id(tensor): name for name, tensor in network.output.items()}
+    steps = _nodes(network)
+    readers = Counter(id(t) for node in steps for t in node.input_tensors)
+    waited_for: set[int] = set()
+    start, outputs = network.inputs[0], {}
+    for node in steps:
+        for tensor in node.input_tensors:
+            readers[id(tensor)] -= 1
+        made = {id(tensor): tensor for tensor in node.outputs}
+        waited_for = {t for t in (*waited_for, *made) if readers[t] > 0}
+        outputs.update({names[t]: made[t] for t in made if t in names})
+        if node is steps[-1]:
+            last = None
+        elif waited_for == set(made) and (outputs or ends(node.operation)):
+            last = names.get(id(node.outputs[0]), "")
+            outputs.setdefault(last, node.outputs[0])
+        else:
+            continue
+        segment = keras.Model(start, outputs)
+        # The graph was drawn with one T and runs with any other.
+        segment.input_spec = keras.InputSpec(ndim=len(start.shape))
+        yield segment, last
+        start, outputs = node.outputs[0], {}
