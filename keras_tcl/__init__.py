@@ -1,10 +1,10 @@
 """Spiking neural networks in Keras 3 that are accurate at one time step."""
 
 from keras_tcl import (
-    analysis,
+    # analysis,
     augmentation,
     data,
-    kernels,
+    inference,
     layers,
     losses,
     models,
@@ -31,11 +31,11 @@ from keras_tcl.version import __version__
 __all__ = [
     "TCLModel",
     "__version__",
-    "analysis",
+    # "analysis",
     "augmentation",
     "create_model",
     "data",
-    "kernels",
+    "inference",
     "layers",
     "list_models",
     "load_model",

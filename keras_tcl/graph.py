@@ -3,11 +3,12 @@
 A network is a functional `keras.Model`. Whatever looks into one (firing rates,
 streaming, export, recomputation) visits its nodes by `walk`, and no other file
 reads Keras' private attributes of a graph: `_nodes_by_depth`, and of a node
-`operation`, `arguments`, `input_tensors` and `outputs` (Keras 3.15).
+`operation`, `arguments`, `input_tensors` and `outputs`; and of a layer
+`_call_has_training_arg` (Keras 3.15).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,12 +16,32 @@ import keras
 Visit = Callable[..., Any]
 
 
+# The name, in a segment, of a tensor that is no output of the network.
+UNNAMED = "unnamed"
+
+
 def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
     """The visit that changes nothing: `layer(*args, **kwargs)`."""
     return layer(*args, **kwargs)
 
 
-def walk(network: keras.Model, x: Any, visit: Visit = call) -> Any:
+def called(training: bool) -> Visit:
+    """The visit that calls every layer in training, or in inference."""
+
+    def visit(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(layer, "_call_has_training_arg", False):
+            kwargs["training"] = training
+        return layer(*args, **kwargs)
+
+    return visit
+
+
+def walk(
+    network: keras.Model,
+    x: Any,
+    visit: Visit = call,
+    only: Sequence[str] | None = None,
+) -> Any:
     """Runs a network layer by layer, each as `visit` says.
 
     ```
@@ -41,12 +62,17 @@ def walk(network: keras.Model, x: Any, visit: Visit = call) -> Any:
         x: Tensor or symbolic tensor for its input.
         visit: Function `visit(layer, *args, **kwargs)`. A node may also be
             of a `keras.ops` operation, which is no `keras.layers.Layer`.
+        only: Names of the outputs that are wanted, of a network that returns
+            a dictionary. Defaults to all.
 
     Returns:
         What the network returns, in the structure of `network.output`.
     """
     steps = _nodes(network)
-    wanted = [id(t) for t in network.outputs]
+    output = network.output
+    if only is not None:
+        output = {name: output[name] for name in only}
+    wanted = [id(t) for t in keras.tree.flatten(output)]
     readers = Counter(
         [id(t) for node in steps for t in node.input_tensors] + wanted
     )
@@ -65,9 +91,7 @@ def walk(network: keras.Model, x: Any, visit: Visit = call) -> Any:
             if readers[id(t)]:
                 tensors[id(t)] = value
         del made, value
-    return keras.tree.pack_sequence_as(
-        network.output, [tensors[i] for i in wanted]
-    )
+    return keras.tree.pack_sequence_as(output, [tensors[i] for i in wanted])
 
 
 def visit_within(layer: Any, visit: Visit, *args: Any, **kwargs: Any) -> Any:
@@ -118,26 +142,31 @@ def segments(
 
     Yields:
         `(segment, name)`: functional models, which share the network's
-        layers, from the end of the segment before to a dictionary of outputs
-        in which `name` is the next segment's input, and `None` at the end of
-        the network.
+        layers, from the end of the segment before to a dictionary of the
+        network's outputs. In it, `name` is the next segment's input: that of
+        an output or `UNNAMED`, or `None` at the end of the network.
     """
-    names = {id(tensor): name for name, tensor in network.output.items()}
+    names: dict[int, list[str]] = {}
+    for name, tensor in network.output.items():
+        names.setdefault(id(tensor), []).append(name)
     steps = _nodes(network)
     readers = Counter(id(t) for node in steps for t in node.input_tensors)
     waited_for: set[int] = set()
-    start, outputs = network.inputs[0], {}
+    start: Any = network.inputs[0]
+    outputs: dict[str, Any] = {}
     for node in steps:
         for tensor in node.input_tensors:
             readers[id(tensor)] -= 1
         made = {id(tensor): tensor for tensor in node.outputs}
         waited_for = {t for t in (*waited_for, *made) if readers[t] > 0}
-        outputs.update({names[t]: made[t] for t in made if t in names})
+        for t in made.keys() & names.keys():
+            outputs.update(dict.fromkeys(names[t], made[t]))
+        is_narrow = len(made) == 1 and waited_for == set(made)
         if node is steps[-1]:
             last = None
-        elif waited_for == set(made) and (outputs or ends(node.operation)):
-            last = names.get(id(node.outputs[0]), "")
-            outputs.setdefault(last, node.outputs[0])
+        elif is_narrow and (outputs or ends(node.operation)):
+            (last, *_) = names.get(id(node.outputs[0]), [UNNAMED])
+            outputs[last] = node.outputs[0]
         else:
             continue
         segment = keras.Model(start, outputs)

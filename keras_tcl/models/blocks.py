@@ -1,4 +1,4 @@
-"""The pieces that the network families are built from.
+"""The pieces that the network families are drawn with.
 
 Each function adds layers to a functional graph and returns its new end. A
 tensor is `[B, H, W, C]` before direct encoding and `[B, T, H, W, C]` after.
@@ -9,15 +9,16 @@ from typing import Any
 
 import keras
 
+from keras_tcl import checks
 from keras_tcl.layers import (
     LIF,
     BatchNormalization,
     Conv2D,
     DirectEncoding,
-    TDBatchNormalization,
-    TimeDistributed,
+    EachStep,
+    ThresholdDependentBatchNormalization,
 )
-from keras_tcl.layers.direct_encoding import check_timesteps
+from keras_tcl.models.network import classified, rescaled
 
 # What PyTorch's reference code uses, so that its weights can be carried over.
 KERNEL_INITIALIZER = {
@@ -28,16 +29,13 @@ KERNEL_INITIALIZER = {
         "distribution": "untruncated_normal",
     },
 }
+MOMENTUM, EPSILON = 0.9, 1e-5
 STEMS = ("cifar", "imagenet")
 NORMALIZATIONS = ("batch", "threshold_dependent")
-# `TCLModel` takes the stage whose name sorts last, so one digit must do.
-MAX_STAGES = 9
-# Ends the names of neurons, whatever their class.
-NEURON_SUFFIX = "_spike"
 
 
 class Units:
-    """Makes the units of one network: normalized convolutions and neurons.
+    """Draws the units of one network: normalized convolutions and neurons.
 
     Args:
         neuron: Layer whose copies serve as neurons. Defaults to `LIF()`.
@@ -53,13 +51,10 @@ class Units:
                 "`keras_tcl.layers.LIF(decay=0.25)`, or `None`. "
                 f"Received: neuron={neuron!r}."
             )
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(
-                f"`normalization` must be one of {NORMALIZATIONS}. "
-                f"Received: normalization={normalization!r}."
-            )
         self.neuron = neuron
-        self.normalization = normalization
+        self.normalization = checks.choice(
+            "normalization", normalization, NORMALIZATIONS
+        )
 
     def convolution(
         self,
@@ -74,37 +69,25 @@ class Units:
         """A convolution, and normalization over batch, time and space.
 
         Args:
-            alpha: That of `TDBatchNormalization`, if that is used.
+            alpha: That of `ThresholdDependentBatchNormalization`.
         """
         x = convolution(x, filters, kernel_size, strides, use_bias, name)
+        settings = {"momentum": MOMENTUM, "epsilon": EPSILON}
         if self.normalization == "batch":
-            layer = BatchNormalization(name=f"{name}_bn")
+            layer = BatchNormalization(**settings, name=f"{name}_bn")
         else:
-            threshold = getattr(self.neuron, "threshold", 1.0)
-            layer = TDBatchNormalization(alpha, threshold, name=f"{name}_bn")
+            layer = ThresholdDependentBatchNormalization(
+                alpha,
+                getattr(self.neuron, "threshold", 1.0),
+                **settings,
+                name=f"{name}_bn",
+            )
         return each_step(layer, x)
 
     def spikes(self, x: Any, name: str) -> Any:
         """A layer of neurons."""
-        config = {**self.neuron.get_config(), "name": f"{name}{NEURON_SUFFIX}"}
+        config = {**self.neuron.get_config(), "name": f"{name}_spike"}
         return type(self.neuron).from_config(config)(x)
-
-
-def is_neuron(layer: Any) -> bool:
-    """Whether a layer is one of neurons: `LIF`, or any that `Units` named."""
-    return isinstance(layer, LIF) or layer.name.endswith(NEURON_SUFFIX)
-
-
-def are_counts(values: Any) -> bool:
-    """Whether `values` is a sequence of integers of at least 1."""
-    return (
-        isinstance(values, (list, tuple))
-        and len(values) > 0
-        and all(
-            isinstance(n, int) and not isinstance(n, bool) and n > 0
-            for n in values
-        )
-    )
 
 
 def check_input_shape(input_shape: Any, downsampling: int) -> tuple:
@@ -119,7 +102,7 @@ def check_input_shape(input_shape: Any, downsampling: int) -> tuple:
     is_sequence = isinstance(input_shape, (list, tuple))
     shape = tuple(input_shape) if is_sequence else ()
     numbers = shape[1:] if len(shape) == 4 and shape[0] is None else shape
-    if len(shape) not in (3, 4) or not are_counts(numbers):
+    if len(shape) not in (3, 4) or not checks.are_integers(numbers):
         raise ValueError(
             "`input_shape` must be (H, W, C) for images or (T or None, H, W, "
             "C) for event frames, channels last, in positive integers. "
@@ -135,22 +118,30 @@ def check_input_shape(input_shape: Any, downsampling: int) -> tuple:
     return shape
 
 
-def inputs(input_shape: tuple, timesteps: int) -> Any:
-    """The network's input. A `None` among event frames' axes stands for T.
+def inputs(
+    input_shape: tuple,
+    timesteps: int,
+    value_range: Any,
+    mean: Any,
+    std: Any,
+) -> tuple[Any, Any]:
+    """The network's input, and its pixels rescaled.
 
-    A neuron needs a T to be drawn, but no weight depends on it: a graph of
-    event frames drawn with one T runs at any other.
+    A `None` among event frames' axes stands for T. A neuron needs a T to be
+    drawn, but no weight depends on it: a graph of event frames drawn with one
+    T runs at any other.
     """
-    timesteps = check_timesteps(timesteps)
+    timesteps = checks.integer("timesteps", timesteps)
     if len(input_shape) == 4 and input_shape[0] is None:
         input_shape = (timesteps, *input_shape[1:])
-    return keras.Input(input_shape, name="inputs")
+    start = keras.Input(input_shape, name="inputs")
+    return start, rescaled(start, value_range, mean, std)
 
 
 def each_step(layer: Any, x: Any) -> Any:
     """Apply `layer` to a still tensor, or to every step of a sequence."""
     if len(x.shape) == 5:
-        layer = TimeDistributed(layer, name=layer.name)
+        layer = EachStep(layer, name=layer.name)
     return layer(x)
 
 
@@ -199,17 +190,23 @@ def encoding(x: Any, timesteps: int) -> Any:
     return DirectEncoding(timesteps, name="direct_encoding")(x)
 
 
-def residual_backbone(
+def residual_network(
     block: Callable[..., Any],
     stackwise_num_blocks: Sequence[int],
     stackwise_num_filters: Sequence[int],
     input_shape: Sequence[int | None],
+    classes: int,
     timesteps: int,
     stem: str,
     stem_filters: int | None,
     units: Units,
+    classifier: Any,
+    value_range: Any,
+    mean: Any,
+    std: Any,
+    name: str | None,
 ) -> keras.Model:
-    """A stem and stages `"stage1"`, `"stage2"`, ... of residual blocks.
+    """A stem, stages `"stage1"`, ... of residual blocks, and a classifier.
 
     The first block of every stage but the first halves the resolution.
 
@@ -222,27 +219,23 @@ def residual_backbone(
             the first stage.
     """
     _check_stages(stackwise_num_blocks, stackwise_num_filters, stem_filters)
-    if stem not in STEMS:
-        raise ValueError(
-            f"`stem` must be one of {STEMS}. Received: stem={stem!r}."
-        )
+    checks.choice("stem", stem, STEMS)
     downsampling = 2 ** (len(stackwise_num_filters) - 1)
     if stem == "imagenet":
         downsampling *= 4
-    x = start = inputs(check_input_shape(input_shape, downsampling), timesteps)
-    x = _stem(
-        x, stem_filters or stackwise_num_filters[0], timesteps, stem, units
-    )
+    shape = check_input_shape(input_shape, downsampling)
+    start, x = inputs(shape, timesteps, value_range, mean, std)
+    filters = stem_filters or stackwise_num_filters[0]
+    x = _stem(x, filters, timesteps, stem, units)
     stages = {}
     for stage, (num_blocks, filters) in enumerate(
         zip(stackwise_num_blocks, stackwise_num_filters, strict=True), start=1
     ):
         for number in range(1, num_blocks + 1):
             strides = 2 if stage > 1 and number == 1 else 1
-            name = f"stage{stage}_block{number}"
-            x = block(x, filters, strides, units, name)
+            x = block(x, filters, strides, units, f"stage{stage}_block{number}")
         stages[f"stage{stage}"] = x
-    return keras.Model(start, stages, name="backbone")
+    return classified(start, stages, classes, classifier, name)
 
 
 def _stem(x: Any, filters: int, timesteps: int, kind: str, units: Units) -> Any:
@@ -265,16 +258,16 @@ def _stem(x: Any, filters: int, timesteps: int, kind: str, units: Units) -> Any:
 
 def _check_stages(num_blocks: Any, num_filters: Any, stem_filters: Any) -> None:
     if (
-        not are_counts(num_blocks)
-        or not are_counts(num_filters)
-        or not len(num_blocks) == len(num_filters) <= MAX_STAGES
-        or not (stem_filters is None or are_counts([stem_filters]))
+        not checks.are_integers(num_blocks)
+        or not checks.are_integers(num_filters)
+        or len(num_blocks) != len(num_filters)
+        or not (stem_filters is None or checks.are_integers([stem_filters]))
     ):
         raise ValueError(
             "`stackwise_num_blocks` and `stackwise_num_filters` must be "
             "sequences of positive integers of one length, an entry for each "
-            f"of one to {MAX_STAGES} stages, and `stem_filters` a positive "
-            f"integer or None. Received: stackwise_num_blocks={num_blocks}, "
+            "stage, and `stem_filters` a positive integer or None. Received: "
+            f"stackwise_num_blocks={num_blocks}, "
             f"stackwise_num_filters={num_filters}, "
             f"stem_filters={stem_filters}."
         )

@@ -1,41 +1,111 @@
-"""The networks by name, and what they cost."""
+"""From functions that draw networks to models by name."""
 
-import math
+import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, cast
 
 import keras
 
-from keras_tcl.models.resnet19 import resnet19
-from keras_tcl.models.sew_resnet import sew_resnet18, sew_resnet34
-from keras_tcl.models.spiking_resnet import spiking_resnet18, spiking_resnet34
-from keras_tcl.models.spiking_vgg import spiking_vgg11, vggsnn
+from keras_tcl.models.cost import count_macs, count_parameters
 from keras_tcl.models.tcl_model import TCLModel
 
-_MODELS: dict[str, Callable[..., TCLModel]] = {
-    function.__name__: function
-    for function in (
-        resnet19,
-        sew_resnet18,
-        sew_resnet34,
-        spiking_resnet18,
-        spiking_resnet34,
-        spiking_vgg11,
-        vggsnn,
+
+class ModelFunction(Protocol):
+    """A function that makes a model; `network` draws its network alone."""
+
+    __name__: str
+    network: Callable[..., keras.Model]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> TCLModel: ...
+
+
+_MODELS: dict[str, ModelFunction] = {}
+
+
+def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
+    """Makes of a function that draws a network one that returns a `TCLModel`.
+
+    The new function takes the arguments of both, `weights` behind
+    `timesteps`. What was decorated stays at hand as its attribute `network`.
+    """
+    drawing = inspect.signature(draw).parameters
+    training = {
+        name: p.replace(kind=p.KEYWORD_ONLY)
+        for name, p in inspect.signature(TCLModel).parameters.items()
+        if name not in ("network", "classes", "kwargs")
+    }
+    parameters = {**training, **drawing}
+    parameters["weights"] = training["weights"].replace(
+        kind=inspect.Parameter.POSITIONAL_OR_KEYWORD
     )
-}
+    order = list(dict.fromkeys([*drawing, *training]))
+    order.remove("weights")
+    order.insert(order.index("timesteps") + 1, "weights")
+    signature = inspect.Signature(
+        sorted((parameters[name] for name in order), key=lambda p: p.kind),
+        return_annotation=TCLModel,
+    )
+
+    @functools.wraps(draw)
+    def make(*args: Any, **kwargs: Any) -> TCLModel:
+        given = signature.bind(*args, **kwargs).arguments
+        given.setdefault("name", parameters["name"].default)
+        network = draw(**{k: v for k, v in given.items() if k in drawing})
+        mine = {k: v for k, v in given.items() if k in training}
+        return TCLModel(network, name=given["name"], **mine)
+
+    made = cast(Any, make)
+    made.__signature__ = signature
+    made.network = draw
+    return cast(ModelFunction, make)
+
+
+def variant(of: ModelFunction) -> Callable[..., ModelFunction]:
+    """Registers a network of fixed depth and width by its function's name.
+
+    The function takes `*args` and `**kwargs` and hands them on to
+    `of.network`, whose other arguments become its own, with the defaults that
+    it gives itself.
+    """
+
+    def decorate(draw: Callable[..., keras.Model]) -> ModelFunction:
+        @functools.wraps(draw)
+        def named(*args: Any, **kwargs: Any) -> keras.Model:
+            kwargs.setdefault("name", draw.__name__)
+            return draw(*args, **kwargs)
+
+        own = inspect.signature(draw).parameters
+        parameters = {
+            name: own.get(name, p).replace(kind=p.kind)
+            for name, p in inspect.signature(of.network).parameters.items()
+            if not name.startswith("stackwise_")
+        }
+        name = parameters["name"].replace(default=draw.__name__)
+        parameters["name"] = name
+        cast(Any, named).__signature__ = inspect.Signature(
+            list(parameters.values()), return_annotation=keras.Model
+        )
+        named.__doc__ = (
+            f"{inspect.cleandoc(draw.__doc__ or '')}\n\nArguments and errors "
+            f"are those of `keras_tcl.{of.__name__}`, with the defaults shown."
+        )
+        _MODELS[draw.__name__] = model = trainable(named)
+        return model
+
+    return decorate
 
 
 def list_models() -> list[str]:
     """Returns the names that `create_model` knows, sorted.
 
-    Each is also a function of `keras_tcl.models`.
+    Each is also a function of `keras_tcl`.
     """
     return sorted(_MODELS)
 
 
 def create_model(name: str, **kwargs: Any) -> TCLModel:
-    """Instantiates a network by name.
+    """Makes a model by the name of its network.
 
     Args:
         name: One of `list_models()`.
@@ -43,16 +113,16 @@ def create_model(name: str, **kwargs: Any) -> TCLModel:
             `classes`, `timesteps`, `weights`, ...
 
     Returns:
-        A `keras_tcl.models.TCLModel`.
+        A `keras_tcl.TCLModel`.
 
     Raises:
         ValueError: If the name is unknown, or an argument does not fit.
 
     Example:
 
-    ```python
-    model = keras_tcl.models.create_model("resnet19", classes=100)
-    ```
+    >>> model = keras_tcl.create_model("spiking_vgg11", classes=100)
+    >>> model.classes
+    100
     """
     if name not in _MODELS:
         raise ValueError(
@@ -60,35 +130,6 @@ def create_model(name: str, **kwargs: Any) -> TCLModel:
             f"Received: name={name!r}."
         )
     return _MODELS[name](**kwargs)
-
-
-def count_parameters(model: TCLModel) -> int:
-    """Number of trained parameters, as papers count them.
-
-    Those of backbone and classifier: without moving statistics, and without
-    projection heads, which inference does not need.
-    """
-    parts = (model.backbone, model.classifier)
-    variables = [v for part in parts for v in part.trainable_variables]
-    return sum(math.prod(v.shape) for v in variables)
-
-
-def count_macs(model: TCLModel) -> int:
-    """Number of multiply-accumulate operations for one time step.
-
-    Those of convolutions and dense layers, each counted once. (Of still
-    images, the first convolution runs once for all T steps. Most other
-    inputs are spikes, whose products are additions.)
-    """
-    macs = 0
-    for outer in model.backbone.layers:
-        layer = getattr(outer, "layer", outer)
-        if isinstance(layer, keras.layers.Conv2D):
-            height, width = outer.output.shape[-3:-1]
-            macs += math.prod(layer.kernel.shape) * height * width
-    for layer in model.classifier.dense_layers:
-        macs += math.prod(layer.kernel.shape)
-    return macs
 
 
 def model_table(**kwargs: Any) -> str:
@@ -111,8 +152,8 @@ def model_table(**kwargs: Any) -> str:
         model = create_model(name, **kwargs)
         shape = model.sample_shape[-3:]
         stages = [
-            f"{stage.shape[-3]}x{stage.shape[-2]}x{stage.shape[-1]}"
-            for _, stage in sorted(model.backbone.output.items())
+            "x".join(map(str, stage.shape[-3:]))
+            for stage in model.stages.values()
         ]
         lines.append(
             f"| `{name}` | {'x'.join(map(str, shape))} "

@@ -171,12 +171,12 @@ class VGGSNN(torch.nn.Module):
 
 CASES = {
     "sew_resnet": (
-        lambda: SEWResNet([2, 1], [8, 12], 3, "cifar", "ADD", CLASSES),
+        lambda: SEWResNet([2, 1], [8, 12], 3, "cifar", "add", CLASSES),
         "images",
         (16, 16, 3),
     ),
     "sew_resnet_imagenet": (
-        lambda: SEWResNet([1, 1], [8, 12], 2, "imagenet", "IAND", CLASSES),
+        lambda: SEWResNet([1, 1], [8, 12], 2, "imagenet", "iand", CLASSES),
         "frames",
         (32, 32, 2),
     ),

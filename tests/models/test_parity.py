@@ -13,7 +13,7 @@ import pytest
 from keras import ops
 
 from keras_tcl import models
-from keras_tcl.layers import Classifier, TDBatchNormalization
+from keras_tcl.layers import Classifier, ThresholdDependentBatchNormalization
 from keras_tcl.losses import MeanCrossEntropy
 
 FOLDER = Path(__file__).parent / "golden"
@@ -29,7 +29,7 @@ def sew_resnet_imagenet(**kwargs):
         [1, 1],
         [8, 12],
         stem="imagenet",
-        connection="IAND",
+        connection="iand",
         **kwargs,
     )
 
@@ -122,11 +122,11 @@ def gamma_factors(model):
     In PyTorch, `alpha * threshold` is part of gamma. So conversion divides
     gamma by it, and its gradient is to be multiplied by it.
     """
-    layers = [getattr(a, "layer", a) for a in model.backbone.layers]
+    layers = [getattr(a, "layer", a) for a in model.network.layers]
     return {
         a.gamma.path: a.factor**2
         for a in layers
-        if isinstance(a, TDBatchNormalization)
+        if isinstance(a, ThresholdDependentBatchNormalization)
     }
 
 
@@ -137,7 +137,7 @@ def test_agrees_with_spikingjelly(builder):
     x, y, state = golden["x"], golden["y"], group(golden, "state")
     model = build(builder, golden)
 
-    models.convert(model, state)
+    models.load_torch_weights(model, state)
     logits = model.predict_timesteps(x)
     assert_close(logits, golden["logits/inference"])
 
@@ -148,7 +148,7 @@ def test_agrees_with_spikingjelly(builder):
     model.compile(keras.optimizers.SGD(rate), Observed(logits))
     before = values(model.trainable_variables)
     model.train_on_batch(x, y)
-    deviation = model.component_trackers["contrastive"].result()
+    deviation = model.terms["contrastive"].result()
     assert float(deviation) < 1e-4 * np.abs(logits).max()
     gradients = [
         (old - new) / rate
@@ -156,14 +156,14 @@ def test_agrees_with_spikingjelly(builder):
             before, values(model.trainable_variables), strict=True
         )
     ]
-    statistics = values(model.backbone.non_trainable_variables)
+    statistics = values(model.network.non_trainable_variables)
 
     # What is expected, in our layout.
     after = biased(state, group(golden, "after"), group(golden, "count"))
     gradient = group(golden, "gradient")
-    models.convert(model, {**state, **after, **gradient})
+    models.load_torch_weights(model, {**state, **after, **gradient})
     for actual, wanted in zip(
-        statistics, values(model.backbone.non_trainable_variables), strict=True
+        statistics, values(model.network.non_trainable_variables), strict=True
     ):
         assert_close(actual, wanted)
     expected = values(model.trainable_variables)

@@ -11,6 +11,7 @@ from keras_tcl import models
 from keras_tcl.layers import LIF, Classifier
 from keras_tcl.losses import TCL
 from keras_tcl.models import registry
+from tests.models.tiny import classifier_of
 
 # Trained parameters for ten classes. Counted in public PyTorch code: the
 # ResNets are those of CIFAR with a 3x3 stem (11.17 M, 21.28 M), ResNet-19 the
@@ -97,11 +98,11 @@ def test_list_names_public_functions():
 def test_full_size(name):
     model = models.create_model(name, classes=17, timesteps=2)
     assert model.name == name
-    assert model.backbone.output["stage1"].shape[1] == 2
+    assert model.network.output["stage1"].shape[1] == 2
     # Seven classes more than those counted, each with weights and a bias.
-    features = model.classifier.dense_layers[-1].kernel.shape[0]
+    features = classifier_of(model).dense_layers[-1].kernel.shape[0]
     expected = PARAMETERS[name] + 7 * (features + 1)
-    assert registry.count_parameters(model) == expected
+    assert models.count_parameters(model) == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -114,10 +115,10 @@ def test_refuses_inputs_that_are_too_small(name):
 def test_macs_of_known_networks():
     # 0.56 G is what is reported for ResNet-18 at 32x32, 1.82 G at 224x224.
     model = models.sew_resnet18()
-    assert registry.count_macs(model) == 555_422_720
+    assert models.count_macs(model) == 555_422_720
     model = models.sew_resnet18((224, 224, 3), 1000, stem="imagenet")
-    assert registry.count_macs(model) == 1_814_073_344
-    assert registry.count_parameters(model) == 11_689_512
+    assert models.count_macs(model) == 1_814_073_344
+    assert models.count_parameters(model) == 11_689_512
 
 
 def test_unknown_name():
@@ -163,7 +164,7 @@ def test_train_predict_save(build, tmp_path):
 
 
 def weights(model):
-    return [*model.backbone.trainable_variables, *model.classifier.weights]
+    return model.network.trainable_variables
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -171,4 +172,4 @@ def test_event_frames_of_any_length(build):
     model = build(input_shape=(None, 8, 8, 2), classes=3, timesteps=2)
     rng = np.random.default_rng(0)
     x = rng.poisson(1.0, (2, 3, 8, 8, 2)).astype("float32")
-    assert model.step_logits(x).shape == (2, 3, 3)
+    assert model.predict_timesteps(x).shape == (2, 3, 3)

@@ -42,7 +42,7 @@ def test_round_trip_keeps_everything(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert isinstance(loaded, keras_tcl.TCLModel)
-    for name in ("classes", "mean", "std", "value_range", "embedding_stages"):
+    for name in ("classes", "value_range", "embedding_stages"):
         assert getattr(loaded, name) == getattr(model, name), name
     assert loaded.timesteps == 2
     assert loaded.loss.get_config() == model.loss.get_config()
@@ -213,7 +213,7 @@ def test_weights_argument(tmp_path):
     model = trained()
     inference = tiny.network()
     for a, b in zip(
-        inference.backbone.variables, model.backbone.variables, strict=True
+        inference.network.variables, model.network.variables, strict=True
     ):
         a.assign(b.value)
     inference.save_weights(tmp_path / "model.weights.h5")

@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from keras_tcl import layers, models
+from tests.models.tiny import classifier_of
 
 pytestmark = pytest.mark.usefixtures("no_initialization")
 
@@ -15,9 +16,11 @@ def build(num_blocks=(2, 1), num_filters=(4, 6), **kwargs):
 
 def normalizations(model):
     """By name, the normalization layers."""
-    inner = [getattr(a, "layer", a) for a in model.backbone.layers]
+    inner = [getattr(a, "layer", a) for a in model.network.layers]
     return {
-        a.name: a for a in inner if isinstance(a, layers.TDBatchNormalization)
+        a.name: a
+        for a in inner
+        if isinstance(a, layers.ThresholdDependentBatchNormalization)
     }
 
 
@@ -38,7 +41,7 @@ def test_scale_follows_the_threshold_of_the_neurons():
 def test_plain_batch_normalization():
     model = build(normalization="batch")
     assert not normalizations(model)
-    layer = model.backbone.get_layer("stage1_block1_1_bn").layer
+    layer = model.network.get_layer("stage1_block1_1_bn").layer
     assert isinstance(layer, keras.layers.BatchNormalization)
     assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
 
@@ -49,7 +52,7 @@ def test_refuses_an_unknown_normalization():
 
 
 def test_neurons_follow_the_addition():
-    backbone = build().backbone
+    backbone = build().network
     joint = backbone.get_layer("stage2_block1_out")
     neurons = backbone.get_layer("stage2_block1_2_spike")
     assert isinstance(joint, keras.layers.Add)
@@ -58,15 +61,15 @@ def test_neurons_follow_the_addition():
 
 def test_imagenet_stem():
     model = build(input_shape=(32, 32, 3), stem="imagenet")
-    assert model.backbone.output["stage2"].shape == (None, 4, 4, 4, 6)
+    assert model.network.output["stage2"].shape == (None, 4, 4, 4, 6)
 
 
 def test_half_precision_keeps_logits_in_float32():
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = build()
-    assert model.backbone.output["stage2"].dtype == "bfloat16"
-    assert model.classifier.compute_dtype == "float32"
-    normalization = model.backbone.get_layer("stem_bn")
+    assert model.network.output["stage2"].dtype == "bfloat16"
+    assert classifier_of(model).compute_dtype == "float32"
+    normalization = model.network.get_layer("stem_bn")
     assert normalization.gamma.dtype == "float32"
 
 

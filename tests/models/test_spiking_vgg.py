@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from keras_tcl import layers, models
+from tests.models.tiny import classifier_of
 
 pytestmark = pytest.mark.usefixtures("no_initialization")
 
@@ -14,7 +15,7 @@ def build(num_filters=((4, 4), (6,)), **kwargs):
 
 
 def stage_shapes(model):
-    return {k: tuple(v.shape[1:]) for k, v in model.backbone.output.items()}
+    return {k: tuple(v.shape[1:]) for k, v in model.stages.items()}
 
 
 def test_flatten_pools_after_every_stage():
@@ -23,35 +24,37 @@ def test_flatten_pools_after_every_stage():
         "stage1": (4, 4, 6, 4),
         "stage2": (4, 2, 3, 6),
     }
-    assert model.classifier.dense_layers[0].kernel.shape == (2 * 3 * 6, 3)
+    assert classifier_of(model).dense_layers[0].kernel.shape == (2 * 3 * 6, 3)
 
 
 def test_average_leaves_the_last_stage_unpooled():
     model = build()
     assert stage_shapes(model)["stage2"] == (4, 4, 6, 6)
-    assert model.classifier.dense_layers[0].kernel.shape == (6, 3)
+    assert classifier_of(model).dense_layers[0].kernel.shape == (6, 3)
 
 
 def test_pooling_averages_and_drops_odd_rows_as_in_pytorch():
     model = build(input_shape=(9, 13, 3), pooling="flatten")
     assert stage_shapes(model)["stage2"] == (4, 2, 3, 6)
-    pool = model.backbone.get_layer("stage1_pool").layer
+    pool = model.network.get_layer("stage1_pool").layer
     assert isinstance(pool, keras.layers.AveragePooling2D)
 
 
 def test_units():
     model = build(neuron=layers.LIF(threshold=0.5))
-    convolution = model.backbone.get_layer("stage2_1_conv").layer
+    convolution = model.network.get_layer("stage2_1_conv").layer
     assert convolution.use_bias
     assert convolution.kernel_size == (3, 3)
     # A still image passes the first convolution once.
-    first = model.backbone.get_layer("stage1_1_bn")
+    first = model.network.get_layer("stage1_1_bn")
     assert first.output.shape == (None, 8, 12, 4)
-    spikes = model.backbone.get_layer("stage1_2_spike")
+    spikes = model.network.get_layer("stage1_2_spike")
     assert spikes.threshold == 0.5
     model = build(normalization="threshold_dependent")
-    normalization = model.backbone.get_layer("stage1_2_bn").layer
-    assert isinstance(normalization, layers.TDBatchNormalization)
+    normalization = model.network.get_layer("stage1_2_bn").layer
+    assert isinstance(
+        normalization, layers.ThresholdDependentBatchNormalization
+    )
     assert normalization.factor == 1.0
 
 
@@ -60,7 +63,7 @@ def test_vggsnn_takes_event_frames_of_any_length():
     assert model.sample_shape == (4, 48, 48, 2)
     assert model.takes_events
     assert stage_shapes(model)["stage4"] == (4, 3, 3, 512)
-    assert model.classifier.pooling == "flatten"
+    assert classifier_of(model).pooling == "flatten"
 
 
 def test_vggsnn_takes_images():
@@ -77,13 +80,13 @@ def test_vgg11_takes_event_frames():
 def test_half_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = build()
-    assert model.backbone.output["stage2"].dtype == "bfloat16"
-    assert model.classifier.compute_dtype == "float32"
+    assert model.network.output["stage2"].dtype == "bfloat16"
+    assert classifier_of(model).compute_dtype == "float32"
 
 
 @pytest.mark.parametrize(
     "num_filters",
-    [(), ((),), (4, 4), ((4,), (0,)), ((4,), "64"), 64, None, ((4,),) * 10],
+    [(), ((),), (4, 4), ((4,), (0,)), ((4,), "64"), 64, None],
 )
 def test_refuses_wrong_stages(num_filters):
     with pytest.raises(ValueError, match="each a sequence of positive"):

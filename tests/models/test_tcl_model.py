@@ -70,10 +70,9 @@ def test_inference_returns_mean_logits_of_the_time_steps():
 @pytest.mark.parametrize("views", [1, 2])
 def test_training_call_returns_all_views_steps_and_stages(views):
     model = tiny.network(projection_dimension=6)
-    model.compile("sgd", STCL(), run_eagerly=EAGER)
+    model.compile("sgd", STCL() if views == 2 else TCL(), run_eagerly=EAGER)
     x, _ = tiny.images(4)
-    packed = np.repeat(x[:, None], views, axis=1)
-    outputs = model(packed, training=True)
+    outputs = model(x, training=True)
     assert tuple(outputs["logits"].shape) == (4, views, 3, tiny.CLASSES)
     assert set(outputs["embeddings"]) == {"stage1", "stage2"}
     for embeddings in outputs["embeddings"].values():
@@ -82,21 +81,28 @@ def test_training_call_returns_all_views_steps_and_stages(views):
 
 def test_views_are_augmented_independently_and_samples_too():
     model = tiny.network(augmenter=augmentation.RandomCrop(2))
+    model.compile("sgd", STCL())
     x = np.tile(tiny.images(1)[0], (6, 1, 1, 1))
-    packed = np.repeat(x[:, None], 2, axis=1)
-    views = ops.convert_to_numpy(model._views(packed))
-    assert views.shape == (6, 2, 8, 8, 1)
+    views, count = model._views(ops.convert_to_tensor(x))
+    views = ops.convert_to_numpy(views)
+    assert count == 2 and views.shape == (12, 8, 8, 1)
     distinct = {view.tobytes() for view in views.reshape(12, -1)}
     assert len(distinct) > 6  # Of 12 draws out of 25 offsets.
 
 
 def test_ready_made_views_are_not_augmented():
     model = tiny.network(augmenter=brightness)
+    model.compile("sgd", STCL())
     x, _ = tiny.images(4)
-    kept = ops.convert_to_numpy(model._views((x, 255 - x)))
-    np.testing.assert_array_equal(kept, np.stack([x, 255 - x], axis=1))
-    changed = ops.convert_to_numpy(model._views(np.stack([x, x], axis=1)))
-    np.testing.assert_array_equal(changed, np.ones((4, 2, 8, 8, 1)))
+    kept, count = model._views((x, 255 - x))
+    expected = np.stack([x, 255 - x], axis=1).reshape(8, 8, 8, 1)
+    assert count == 2
+    np.testing.assert_array_equal(ops.convert_to_numpy(kept), expected)
+    changed, count = model._views(x)
+    assert count == 2
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(changed), np.ones((8, 8, 8, 1))
+    )
 
 
 def test_auto_augmenter_is_the_recipe_of_the_paper():
@@ -128,7 +134,9 @@ def test_pixels_are_rescaled_and_normalised_per_channel():
     x = np.random.default_rng(0).uniform(-1, 3, (2, 8, 8, 3))
     expected = ((x + 1) / 4 - (0.1, 0.2, 0.3)) / (0.5, 0.25, 2.0)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(model.rescaling(x.astype("float32"))),
+        ops.convert_to_numpy(
+            model.network.get_layer("rescaling")(x.astype("float32"))
+        ),
         expected,
         atol=1e-5,
     )
@@ -137,7 +145,7 @@ def test_pixels_are_rescaled_and_normalised_per_channel():
 def test_stem_runs_once_per_image_and_equals_repeated_images():
     """T equal copies through the stem would give the same current."""
     model = tiny.network(timesteps=3)
-    names = [layer.name for layer in model.backbone.layers]
+    names = [layer.name for layer in model.network.layers]
     assert names.index("stem_bn") < names.index("direct_encoding")
     assert names.index("direct_encoding") < names.index("stem_spike")
 
@@ -206,7 +214,7 @@ def test_sample_weights_reach_the_loss():
             "sgd", MeanCrossEntropy(reduction="sum"), run_eagerly=EAGER
         )
         # Moving statistics: batch statistics would see the other samples.
-        model.backbone.trainable = False
+        model.network.trainable = False
         logs = model.test_on_batch(
             x[kept], y[kept], weight[kept], return_dict=True
         )
@@ -390,7 +398,7 @@ def test_event_frames_bring_their_own_timesteps():
 
 def test_event_frames_are_not_rescaled():
     model = tiny.network(input_shape=(3, 8, 8, 2), value_range=(0, 1))
-    assert model.rescaling is None
+    assert "rescaling" not in [layer.name for layer in model.network.layers]
 
 
 # --- Latency ---------------------------------------------------------------
@@ -485,13 +493,13 @@ def test_inference_model_of_event_frames_takes_a_number_of_steps():
         ({"classes": 2.0}, "Received: classes=2.0"),
         ({"timesteps": 0}, "`timesteps` must be an integer of at least 1"),
         ({"timesteps": None}, "Received: timesteps=None"),
-        ({"value_range": (1, 1)}, "`value_range` must be a pair"),
+        ({"value_range": (1, 1)}, "`value_range` must be the least and"),
         ({"value_range": 255}, "Received: value_range=255"),
         ({"std": 0.0}, "`std` greater than 0"),
         ({"mean": "grey"}, "`mean` and `std` must be numbers"),
-        ({"embedding_stages": ["stage9"]}, "must name some of the backbone"),
+        ({"embedding_stages": ["stage9"]}, "must name some of the network"),
         ({"augmenter": "imagenet"}, "imagenet"),
-        ({"connection": "OR"}, "`connection` must be one of"),
+        ({"connection": "or"}, "`connection` must be one of"),
         ({"stem": "mnist"}, "`stem` must be one of"),
         ({"input_shape": (8, 8)}, "`input_shape` must be"),
         ({"input_shape": (8, None, 3)}, "`input_shape` must be"),

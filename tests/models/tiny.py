@@ -42,3 +42,7 @@ def recordings(count=8, timesteps=3, size=8, seed=0):
     x = rng.poisson(0.5, (count, timesteps, size, size, 2)).astype("float32")
     x[np.arange(count), :, :, y * 2] += 3.0
     return x, y
+
+
+def classifier_of(model):
+    return model.network.get_layer("classifier")

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_tcl import models
 from keras_tcl.layers import Classifier
+from tests.models.tiny import classifier_of
 
 pytestmark = pytest.mark.usefixtures("no_initialization")
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,8 +58,7 @@ def vgg11():
 
 def values(model):
     return [
-        ops.convert_to_numpy(v.value).copy()
-        for v in (*model.backbone.variables, *model.classifier.variables)
+        ops.convert_to_numpy(v.value).copy() for v in model.network.variables
     ]
 
 
@@ -82,7 +82,7 @@ def renamed(state, *rules):
 
 def test_every_tensor_arrives():
     state = state_of("sew_resnet")
-    model = models.convert(sew_resnet(), state)
+    model = models.load_torch_weights(sew_resnet(), state)
     total = sum(
         value.size
         for name, value in state.items()
@@ -100,8 +100,8 @@ def test_every_tensor_arrives():
 
 def test_convolution_kernels_are_transposed():
     state = state_of("sew_resnet")
-    model = models.convert(sew_resnet(), state)
-    kernel = model.backbone.get_layer("stage2_block1_1_conv").layer.kernel
+    model = models.load_torch_weights(sew_resnet(), state)
+    kernel = model.network.get_layer("stage2_block1_1_conv").layer.kernel
     weight = state["layer2.0.conv1.weight"]
     assert weight.shape == (12, 8, 3, 3)
     kernel = ops.convert_to_numpy(kernel.value)
@@ -110,10 +110,12 @@ def test_convolution_kernels_are_transposed():
 
 def test_flattened_features_are_reordered():
     state = state_of("vggsnn")
-    model = models.convert(vggsnn(), state)
+    model = models.load_torch_weights(vggsnn(), state)
     # 16 channels of 2 x 3 positions: [channel, row, column] in PyTorch.
     weight = state["classifier.module.weight"].reshape(5, 16, 2, 3)
-    kernel = ops.convert_to_numpy(model.classifier.dense_layers[0].kernel.value)
+    kernel = ops.convert_to_numpy(
+        classifier_of(model).dense_layers[0].kernel.value
+    )
     kernel = kernel.reshape(2, 3, 16, 5)
     assert kernel[1, 2, 9, 4] == weight[4, 9, 1, 2]
 
@@ -121,13 +123,13 @@ def test_flattened_features_are_reordered():
 def test_threshold_dependent_normalization_divides_gamma():
     state = state_of("spiking_resnet")
     model = models.spiking_resnet([2, 1], [8, 12], (16, 16, 3), 5)
-    models.convert(model, state)
+    models.load_torch_weights(model, state)
     for name, key, factor in (
         ("stage2_block1_1_bn", "layer2.0.bn1", 1.0),
         ("stage2_block1_2_bn", "layer2.0.bn2", 0.5**0.5),
         ("stage2_block1_0_bn", "layer2.0.downsample.1", 0.5**0.5),
     ):
-        gamma = model.backbone.get_layer(name).layer.gamma
+        gamma = model.network.get_layer(name).layer.gamma
         np.testing.assert_allclose(
             ops.convert_to_numpy(gamma.value) * factor,
             state[f"{key}.weight"],
@@ -141,7 +143,7 @@ def test_projection_heads_keep_their_weights():
     model = sew_resnet()
     model.compile("sgd", TCL())
     head = ops.convert_to_numpy(model.heads["stage1"].weights[0].value).copy()
-    models.convert(model, state_of("sew_resnet"))
+    models.load_torch_weights(model, state_of("sew_resnet"))
     np.testing.assert_array_equal(
         ops.convert_to_numpy(model.heads["stage1"].weights[0].value), head
     )
@@ -160,8 +162,8 @@ def test_names_of_the_sew_resnet_repository():
     )
     assert "layer2.0.downsample.0.module.1.running_var" in container
     assert_same(
-        models.convert(sew_resnet(), container),
-        models.convert(sew_resnet(), state),
+        models.load_torch_weights(sew_resnet(), container),
+        models.load_torch_weights(sew_resnet(), state),
     )
 
 
@@ -175,8 +177,8 @@ def test_names_of_the_spiking_resnet_in_the_sew_resnet_repository():
     )
     settings = ([2, 1], [8, 12], (16, 16, 3), 5)
     assert_same(
-        models.convert(models.spiking_resnet(*settings), container),
-        models.convert(models.spiking_resnet(*settings), state),
+        models.load_torch_weights(models.spiking_resnet(*settings), container),
+        models.load_torch_weights(models.spiking_resnet(*settings), state),
     )
 
 
@@ -212,7 +214,8 @@ def test_names_of_tets_resnet19():
     assert "layer2.0.downsample.bn.bn.weight" in names
     assert "fc1_s.layer.module.bias" in names
     assert_same(
-        models.convert(resnet19(), names), models.convert(resnet19(), state)
+        models.load_torch_weights(resnet19(), names),
+        models.load_torch_weights(resnet19(), state),
     )
 
 
@@ -220,7 +223,7 @@ def test_names_for_one_tensor_must_agree():
     names = tet_names(state_of("resnet19"))
     names["bn1.bn.weight"] = names["bn1.bn.weight"] + 1
     with pytest.raises(ValueError, match="'bn1.weight' more than once"):
-        models.convert(resnet19(), names)
+        models.load_torch_weights(resnet19(), names)
 
 
 def nda_state():
@@ -241,8 +244,8 @@ def nda_state():
 
 def test_names_of_ndas_vgg11():
     state = nda_state()
-    model = models.convert(vgg11(), state)
-    layer = model.backbone.get_layer("stage2_2_bn").layer
+    model = models.load_torch_weights(vgg11(), state)
+    layer = model.network.get_layer("stage2_2_bn").layer
     for variable, name in (
         (layer.gamma, "weight"),
         (layer.beta, "bias"),
@@ -260,8 +263,8 @@ def test_the_prefix_of_data_parallel_is_dropped():
     state = state_of("sew_resnet")
     parallel = {f"module.{name}": value for name, value in state.items()}
     assert_same(
-        models.convert(sew_resnet(), parallel),
-        models.convert(sew_resnet(), state),
+        models.load_torch_weights(sew_resnet(), parallel),
+        models.load_torch_weights(sew_resnet(), state),
     )
 
 
@@ -275,8 +278,8 @@ def test_takes_pytorch_tensors(dtype):
     }
     if dtype != "float32":
         tensors = {k: v.to(getattr(torch, dtype)) for k, v in tensors.items()}
-    model = models.convert(sew_resnet(), tensors)
-    expected = values(models.convert(sew_resnet(), state))
+    model = models.load_torch_weights(sew_resnet(), tensors)
+    expected = values(models.load_torch_weights(sew_resnet(), state))
     for a, b in zip(values(model), expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-2 if "b" in dtype else 1e-7)
 
@@ -292,7 +295,7 @@ def refused(model, state):
     """The message; the model must be as it was."""
     before = values(model)
     with pytest.raises(ValueError, match="unchanged") as caught:
-        models.convert(model, state)
+        models.load_torch_weights(model, state)
     for old, new in zip(before, values(model), strict=True):
         np.testing.assert_array_equal(old, new)
     return str(caught.value)
@@ -352,7 +355,7 @@ def test_an_empty_state_dict():
 @pytest.mark.parametrize("state_dict", [None, "weights.pth", [np.zeros(3)]])
 def test_something_else_than_a_state_dict(state_dict):
     with pytest.raises(ValueError, match="`state_dict` must map names"):
-        models.convert(sew_resnet(), state_dict)
+        models.load_torch_weights(sew_resnet(), state_dict)
 
 
 def test_a_backbone_of_ones_own():
@@ -361,4 +364,4 @@ def test_a_backbone_of_ones_own():
     backbone = keras.Model(inputs, {"stage1": layer(inputs)})
     model = models.TCLModel(backbone, 5)
     with pytest.raises(ValueError, match="knows the models of"):
-        models.convert(model, state_of("sew_resnet"))
+        models.load_torch_weights(model, state_of("sew_resnet"))

@@ -22,8 +22,8 @@ def load_model(filepath: str | os.PathLike[str], **kwargs: Any) -> Any:
         **kwargs: As for `keras.models.load_model`.
 
     Returns:
-        A `keras_tcl.TCLModel`, or the plain `keras.Model` that
-        `inference_model()` makes.
+        A `keras_tcl.TCLModel`, or the plain `keras.Model` of an inference or
+        step model.
 
     Raises:
         ValueError: If the file is missing or damaged, or is the file of

@@ -9,9 +9,10 @@ import pytest
 from keras import layers, ops
 
 import keras_tcl
-from keras_tcl.layers import LIF, DirectEncoding, TimeDistributed
+from keras_tcl import graph
+from keras_tcl.layers import LIF, DirectEncoding, EachStep
 from keras_tcl.losses import STCL, MeanCrossEntropy
-from keras_tcl.models.rematerialization import Parts
+from keras_tcl.training.remat import Remat
 
 BACKEND = keras.config.backend()
 # As in test_tcl_model.py: compiling would cost more than the steps.
@@ -50,9 +51,9 @@ def branched():
     """Stages beside one another, and a random layer."""
     x = inputs = keras.Input((8, 8, 3))
     x = DirectEncoding(3)(x)
-    first = LIF()(TimeDistributed(layers.Conv2D(4, 3))(x))
-    x = TimeDistributed(layers.Dropout(0.5, seed=1))(first)
-    second = LIF()(TimeDistributed(layers.Conv2D(4, 3))(x))
+    first = LIF()(EachStep(layers.Conv2D(4, 3))(x))
+    x = EachStep(layers.Dropout(0.5, seed=1))(first)
+    second = LIF()(EachStep(layers.Conv2D(4, 3))(x))
     third = layers.Add()([first[:, :, 1:-1, 1:-1], second])
     stages = {"a": first, "b": second, "c": third}
     return keras_tcl.TCLModel(keras.Model(inputs, stages), classes=3)
@@ -62,7 +63,7 @@ def regularized():
     """Losses of activities and of weights."""
     neuron = LIF(activity_regularizer=keras.regularizers.L1(1e-3))
     model = sew(neuron=neuron)
-    kernel = model.backbone.get_layer("stage2_block1_1_conv").layer
+    kernel = model.network.get_layer("stage2_block1_1_conv").layer
     kernel.kernel_regularizer = keras.regularizers.L2(0.1)
     kernel.kernel.regularizer = kernel.kernel_regularizer
     return model
@@ -104,28 +105,28 @@ def test_the_same_numbers(build, x, timesteps, remat):
 @pytest.mark.parametrize(
     "build, by_stage, by_block",
     [
-        (sew, ["stage1_block1_out", "stage2_block2_out"], 4),
-        (vgg, ["stage1_pool", "stage2_1_spike"], 4),
+        (sew, ["stage1_block1_out", "stage2_block2_out", "classifier"], 5),
+        (vgg, ["stage1_pool", "stage2_1_spike", "classifier"], 5),
     ],
 )
 def test_parts(build, by_stage, by_block):
-    """Stem, and a part for each stage, block or layer of neurons."""
-    backbone = build().backbone
-    parts = Parts(backbone, "stage").parts
+    """Stem, stages, blocks or layers of neurons, and the classifier."""
+    network = build().network
+    parts = Remat(network, "stage").parts
     assert [part.operations[-1].name for part, _ in parts] == by_stage
-    assert len(Parts(backbone, "block").parts) == by_block
+    assert len(Remat(network, "block").parts) == by_block
     names = [layer.name for part, _ in parts for layer in part.layers]
-    missing = {layer.name for layer in backbone.layers} - set(names)
+    missing = {layer.name for layer in network.layers} - set(names)
     assert not missing
 
 
 @pytest.mark.parametrize("build", [sew, spiking_resnet, vgg, branched])
-def test_inference_in_parts_is_that_of_the_whole(build):
-    backbone = build().backbone
-    x = ops.convert_to_tensor(IMAGES / 255)
-    expected = backbone(x, training=False)
-    features = Parts(backbone, "block").infer(x)
-    assert features.keys() == expected.keys()
+def test_a_walk_is_the_whole(build):
+    network = build().network
+    x = ops.convert_to_tensor(IMAGES)
+    expected = network(x, training=False)
+    features = graph.walk(network, x, graph.called(training=False))
+    assert list(features) == list(expected)
     for name, value in features.items():
         np.testing.assert_array_equal(
             ops.convert_to_numpy(value), ops.convert_to_numpy(expected[name])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_tcl.layers import Classifier
 from keras_tcl.models.tcl_model import TCLModel
 
 # How the public code wraps its layers, and what it wraps: (pattern, name in
@@ -39,7 +40,9 @@ class _Target(NamedTuple):
     turn: Callable[[np.ndarray], np.ndarray] = np.asarray
 
 
-def convert(model: TCLModel, state_dict: Mapping[str, Any]) -> TCLModel:
+def load_torch_weights(
+    model: TCLModel, state_dict: Mapping[str, Any]
+) -> TCLModel:
     """Carries the weights of a PyTorch network into the same network here.
 
     Every tensor is placed by its position in the network, transposed as
@@ -58,7 +61,7 @@ def convert(model: TCLModel, state_dict: Mapping[str, Any]) -> TCLModel:
     repository.
 
     In all of this code, the weight of a normalization is the whole factor.
-    For a model with `TDBatchNormalization` it is divided by
+    For a model with `ThresholdDependentBatchNormalization` it is divided by
     `alpha * threshold`.
 
     Args:
@@ -80,7 +83,7 @@ def convert(model: TCLModel, state_dict: Mapping[str, Any]) -> TCLModel:
     ```python
     checkpoint = torch.load("sew18_checkpoint.pth", map_location="cpu")
     model = keras_tcl.sew_resnet18((224, 224, 3), 1000, stem="imagenet")
-    keras_tcl.models.convert(model, checkpoint["model"])
+    keras_tcl.models.load_torch_weights(model, checkpoint["model"])
     ```
     """
     given = _plain_names(state_dict)
@@ -148,7 +151,7 @@ def _targets(model: TCLModel, given: Mapping[str, Any]) -> dict[str, _Target]:
     # counts layers.
     units = not any(re.fullmatch(r"features\.\d+\.\w+", name) for name in given)
     targets = {}
-    for name, layer in _backbone_layers(model, units):
+    for name, layer in _convolutional_layers(model, units):
         if isinstance(layer, keras.layers.Conv2D):
             height, width, channels, filters = layer.kernel.shape
             targets[f"{name}.weight"] = _Target(
@@ -170,13 +173,17 @@ def _targets(model: TCLModel, given: Mapping[str, Any]) -> dict[str, _Target]:
                 layer.moving_variance, shape
             )
     is_vgg = any(name.startswith("features.") for name in targets)
-    dense_layers = getattr(model.classifier, "dense_layers", [])
-    for number, layer in enumerate(dense_layers, start=1):
+    (classifier,) = (
+        layer for layer in model.network.layers if isinstance(layer, Classifier)
+    )
+    for number, layer in enumerate(classifier.dense_layers, start=1):
         name = "classifier" if is_vgg else "fc"
-        name += str(number) if len(dense_layers) > 1 else ""
+        name += str(number) if len(classifier.dense_layers) > 1 else ""
         turn = np.transpose
-        if number == 1 and model.classifier.pooling == "flatten":
-            turn = functools.partial(_turn_flattened, _feature_shape(model))
+        if number == 1 and classifier.pooling == "flatten":
+            turn = functools.partial(
+                _turn_flattened, classifier.input.shape[2:]
+            )
         targets[f"{name}.weight"] = _Target(
             layer.kernel, tuple(layer.kernel.shape)[::-1], turn
         )
@@ -184,14 +191,16 @@ def _targets(model: TCLModel, given: Mapping[str, Any]) -> dict[str, _Target]:
     return targets
 
 
-def _backbone_layers(model: TCLModel, units: bool) -> Iterator[tuple[str, Any]]:
+def _convolutional_layers(
+    model: TCLModel, units: bool
+) -> Iterator[tuple[str, Any]]:
     """The layers that have weights, with their plain PyTorch names."""
     position = 0  # Among the features of a VGG.
-    for outer in model.backbone.layers:
+    for outer in model.network.layers:
         layer = getattr(outer, "layer", outer)
         if isinstance(layer, keras.layers.AveragePooling2D):
             position += 1
-        if not layer.weights:
+        if not layer.weights or isinstance(layer, Classifier):
             continue
         normalizes = isinstance(layer, keras.layers.BatchNormalization)
         if found := re.fullmatch(r"stem_(conv|bn)", layer.name):
@@ -213,14 +222,10 @@ def _backbone_layers(model: TCLModel, units: bool) -> Iterator[tuple[str, Any]]:
                 position += 1 + normalizes
         else:
             raise ValueError(
-                "`convert` knows the models of `keras_tcl.models`. Received: "
-                f"a model whose backbone has a layer {layer.name!r}."
+                "`load_torch_weights` knows the models of "
+                "`keras_tcl.models`. Received: "
+                f"a model whose network has a layer {layer.name!r}."
             )
-
-
-def _feature_shape(model: TCLModel) -> tuple[int, ...]:
-    stages = model.backbone.output
-    return tuple(stages[max(stages)].shape[2:])
 
 
 def _turn_flattened(shape: tuple[int, ...], array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,161 @@
+"""What makes a graph a network: raw pixels in, stages and logits out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_tcl import checks, graph
+from keras_tcl.layers import Classifier
+
+LOGITS = "logits"
+
+
+def classification_network(
+    backbone: keras.Model,
+    classes: int,
+    stage: str | None = None,
+    classifier: keras.layers.Layer | None = None,
+    value_range: Sequence[float] = (0, 255),
+    mean: float | Sequence[float] = 0.5,
+    std: float | Sequence[float] = 0.25,
+    name: str | None = "network",
+) -> keras.Model:
+    """Makes a whole network of a backbone of your own.
+
+    The layers of the backbone become layers of one graph, between rescaled
+    pixels and a classifier:
+
+    ```
+    x -> ((x - low) / (high - low) - mean) / std -> backbone -> classifier
+    ```
+
+    Args:
+        backbone: Functional `keras.Model` from images `(H, W, C)` or event
+            frames `(T, H, W, C)` to `{stage name: [batch, T, h, w, c]}`.
+        classes: Integer of at least 1, number of classes.
+        stage: Name of the stage that is classified. Defaults to the last one
+            of the backbone's dictionary.
+        classifier: Layer from that stage to logits `[batch, T, classes]`.
+            Defaults to `keras_tcl.layers.Classifier(classes)`: the average
+            over space and a dense layer.
+        value_range: Pair of numbers, the least and the greatest value of a
+            pixel. Event frames are counts and not rescaled. Defaults to
+            `(0, 255)`.
+        mean: Number, or one for each channel: mean of the pixels after
+            rescaling to [0, 1]. Defaults to `0.5`.
+        std: Number, or one for each channel: standard deviation of the pixels
+            after rescaling to [0, 1]. Defaults to `0.25`.
+        name: String, name of the network.
+
+    Returns:
+        Functional `keras.Model` from raw pixels or event frames to
+        `{stage name: [batch, T, h, w, c], ..., "logits":
+        [batch, T, classes]}`.
+
+    Raises:
+        ValueError: If an argument does not fit.
+
+    Example:
+
+    >>> from keras_tcl.layers import LIF, DirectEncoding, EachStep
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> x = DirectEncoding(4)(inputs)
+    >>> x = LIF()(EachStep(keras.layers.Conv2D(16, 3))(x))
+    >>> backbone = keras.Model(inputs, {"stage1": x})
+    >>> network = keras_tcl.models.classification_network(backbone, classes=10)
+    >>> network.output["logits"].shape
+    (None, 4, 10)
+    """
+    stages = getattr(backbone, "output", None)
+    if (
+        not isinstance(stages, Mapping)
+        or not stages
+        or any(len(t.shape) != 5 for t in stages.values())
+    ):
+        raise ValueError(
+            "`backbone` must be a functional `keras.Model` whose outputs are "
+            "a dictionary {stage name: tensor [batch, T, h, w, c]}. "
+            f"Received: backbone={backbone!r}."
+        )
+    if LOGITS in stages:
+        raise ValueError(
+            'This network has "logits" of its own and needs no classifier: '
+            "leave `classes` out."
+        )
+    drawn = backbone.inputs[0]
+    start = keras.Input(drawn.shape[1:], name="inputs", dtype=drawn.dtype)
+    x = rescaled(start, value_range, mean, std)
+    stages = graph.walk(backbone, x)
+    return classified(start, stages, classes, classifier, name, stage)
+
+
+def classified(
+    start: Any,
+    stages: Mapping[str, Any],
+    classes: int,
+    classifier: Any = None,
+    name: str | None = None,
+    stage: str | None = None,
+) -> keras.Model:
+    """The network from `start` to `stages` and the logits of one of them."""
+    if classifier is None:
+        # float32: a mean over many spikes, and the logits, need the precision.
+        classifier = Classifier(classes, dtype="float32", name="classifier")
+    names = list(stages)
+    stage = checks.choice("stage", names[-1] if stage is None else stage, names)
+    logits = classifier(stages[stage])
+    return keras.Model(start, {**stages, LOGITS: logits}, name=name)
+
+
+def rescaled(x: Any, value_range: Any, mean: Any, std: Any) -> Any:
+    """Pixels as `((x - low) / (high - low) - mean) / std`; frames as given."""
+    low, high = checks.value_range(value_range)
+    try:
+        means = np.asarray(mean, "float64")
+        with np.errstate(divide="ignore"):
+            scales = 1.0 / ((high - low) * np.asarray(std, "float64"))
+        good = bool(np.isfinite(means).all() and (scales > 0).all())
+    except (TypeError, ValueError, ZeroDivisionError):
+        good = False
+    if not good or not np.isfinite(scales).all():
+        raise ValueError(
+            "`mean` and `std` must be numbers, or one number for each channel, "
+            "of pixels rescaled to [0, 1]; `std` greater than 0. Received: "
+            f"mean={mean}, std={std}."
+        )
+    if len(x.shape) == 5:
+        return x
+    offsets = -(low * scales) - means * scales * (high - low)
+    return keras.layers.Rescaling(
+        scales.tolist(), offsets.tolist(), dtype="float32", name="rescaling"
+    )(x)
+
+
+def check_network(network: Any) -> keras.Model:
+    """Return `network`, or raise a ValueError if it is not one."""
+    outputs = getattr(network, "output", None)
+    inputs = getattr(network, "inputs", None) or []
+    shapes = (
+        {k: tuple(v.shape) for k, v in outputs.items()}
+        if isinstance(outputs, Mapping)
+        else outputs
+    )
+    if (
+        not isinstance(network, keras.Model)
+        or not isinstance(shapes, dict)
+        or len(shapes.get(LOGITS, ())) != 3
+        or any(len(s) != 5 for k, s in shapes.items() if k != LOGITS)
+        or len(inputs) != 1
+        or len(inputs[0].shape) not in (4, 5)
+    ):
+        raise ValueError(
+            "`network` must be a functional `keras.Model` from images "
+            "[batch, H, W, C] or event frames [batch, T, H, W, C] to a "
+            'dictionary {stage name: [batch, T, h, w, c], ..., "logits": '
+            "[batch, T, classes]}. To a backbone whose outputs are a "
+            "dictionary of stages alone, `TCLModel(backbone, classes)` adds a "
+            f"classifier. Received: network={network!r} with outputs {shapes}."
+        )
+    return network

@@ -1,0 +1,1 @@
+"""Training around the method: bad data, faults of Keras, rematerialization."""

@@ -1,0 +1,147 @@
+"""What Keras needs mending for, each with its version and reason."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import ops
+
+_KINDS = (
+    "trainable_variables",
+    "non_trainable_variables",
+    "optimizer_variables",
+    "metrics_variables",
+)
+
+
+class FixedKeras(keras.Model):
+    """`keras.Model` without some faults of Keras 3.15.
+
+    1. On JAX, Keras takes the values out of the variables while a pass runs,
+       and puts them back from `_jax_state`, which it sets after each step
+       (and, in `evaluate` and `predict`, only if none has failed). Where the
+       first step fails, because a data set cannot be read or an input cannot
+       be traced, weights and optimizer state would be gone.
+    2. TensorFlow traces a second number of time steps T as an unknown one,
+       which no neuron can unroll: data of another T are compiled for anew.
+    3. Keras saves what `jit_compile="auto"` meant on the backend that saved
+       (PyTorch would then try to compile for minutes), PyTorch's optimizers
+       as classes that exist there alone, and compiles no loaded model that
+       has a `compile` of its own.
+    4. A weights file that does not fit leaves half of it loaded.
+    5. PyTorch returns losses and metrics as tensors, and `fit` warns that it
+       cannot shuffle a `tf.data.Dataset`.
+    """
+
+    _timesteps_of_data: int | None = None
+    _wanted_jit_compile: Any = "auto"
+
+    # --- 1 and 2: a pass over data ----------------------------------------
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if hasattr(x, "element_spec"):
+            kwargs.setdefault("shuffle", False)
+        with self._pass_over(x):
+            return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        with self._pass_over(x):
+            results = super().evaluate(x, *args, **kwargs)
+        return keras.tree.map_structure(float, results)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        with self._pass_over(x):
+            return super().predict(x, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _pass_over(self, x: Any) -> Iterator[None]:
+        self._follow_timesteps(x)
+        try:
+            yield
+        finally:
+            if keras.config.backend() == "jax":
+                self.jax_state_sync()
+                self._jax_state = None
+
+    def _get_jax_state(self, **wanted: Any) -> tuple[Any, ...]:
+        state = super()._get_jax_state(**wanted)
+        kinds = [kind for kind in _KINDS if wanted.get(kind)]
+        self._jax_state: Any = dict(zip(kinds, state, strict=True))
+        return state
+
+    def _follow_timesteps(self, x: Any) -> None:
+        for spec in keras.tree.flatten(getattr(x, "element_spec", x))[:1]:
+            shape = getattr(spec, "shape", None)
+            if shape is None or len(shape) != 5:
+                continue
+            if shape[1] != self._timesteps_of_data:
+                self.forget_compiled_functions()
+            self._timesteps_of_data = shape[1]
+
+    def forget_compiled_functions(self) -> None:
+        """Compile anew at the next step: what they were made for changed."""
+        self.train_function = None
+        self.test_function = None
+        self.predict_function = None
+
+    # --- 3: a compiled model in a file ------------------------------------
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        self._wanted_jit_compile = kwargs.get("jit_compile", "auto")
+        super().compile(*args, **kwargs)
+
+    def get_compile_config(self) -> Any:
+        config = _of_any_backend(super().get_compile_config())
+        if config:
+            config["jit_compile"] = self._wanted_jit_compile
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    # --- 4: all weights or none -------------------------------------------
+
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Loads weights, as `keras.Model.load_weights` does, or none at all.
+
+        Raises:
+            ValueError: If the file is damaged or belongs to another network;
+                the weights are then what they were before.
+        """
+        before = [ops.convert_to_numpy(v.value).copy() for v in self.variables]
+        try:
+            super().load_weights(filepath, *args, **kwargs)
+        except Exception as error:
+            for variable, value in zip(self.variables, before, strict=True):
+                variable.assign(value)
+            raise ValueError(
+                f"The weights in {str(filepath)!r} do not fit this model, or "
+                "the file is damaged. Nothing was loaded. Build the model as "
+                "it was when the file was written (classes, stages, widths, "
+                "compiled loss), or write the file again. Keras said: "
+                f"{error}"
+            ) from error
+
+
+def clear_losses(layer: Any) -> None:
+    """Forget the losses that a layer's last call added (Keras 3.15).
+
+    `stateless_call` returns them, and leaves them with the layer as well.
+    """
+    layer._clear_losses()
+
+
+def _of_any_backend(config: Any) -> Any:
+    """A config in which PyTorch's own optimizers are those of any backend."""
+    if isinstance(config, dict):
+        config = {key: _of_any_backend(value) for key, value in config.items()}
+        if str(config.get("module")).startswith("keras.src.backend.torch.opt"):
+            config["module"] = "keras.optimizers"
+            config["registered_name"] = None
+        return config
+    if isinstance(config, (list, tuple)):
+        return [_of_any_backend(value) for value in config]
+    return config
