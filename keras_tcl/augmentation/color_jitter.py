@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tcl.augmentation.checks import check_number, check_value_range
+from keras_tcl import checks
 from keras_tcl.augmentation.pixels import gray, per_sample, rotate_hue
 from keras_tcl.augmentation.random_augmentation import RandomAugmentation
 
@@ -60,11 +60,10 @@ class ColorJitter(RandomAugmentation):
 
     Example:
 
-    ```python
-    images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
-    jitter = keras_tcl.augmentation.ColorJitter(probability=0.8)
-    jitter(images, training=True)  # [8, 32, 32, 3], float32, 0 to 255
-    ```
+    >>> images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    >>> jitter = keras_tcl.augmentation.ColorJitter(probability=0.8)
+    >>> tuple(jitter(images, training=True).shape)
+    (8, 32, 32, 3)
     """
 
     def __init__(
@@ -79,12 +78,12 @@ class ColorJitter(RandomAugmentation):
         name: str | None = None,
     ):
         super().__init__(seed=seed, name=name)
-        self.brightness = check_number("brightness", brightness, 0)
-        self.contrast = check_number("contrast", contrast, 0)
-        self.saturation = check_number("saturation", saturation, 0)
-        self.hue = check_number("hue", hue, 0, 0.5)
-        self.probability = check_number("probability", probability, 0, 1)
-        self.value_range = check_value_range(value_range)
+        self.brightness = checks.number("brightness", brightness, 0)
+        self.contrast = checks.number("contrast", contrast, 0)
+        self.saturation = checks.number("saturation", saturation, 0)
+        self.hue = checks.number("hue", hue, 0, 0.5)
+        self.probability = checks.number("probability", probability, 0, 1)
+        self.value_range = checks.value_range(value_range)
 
     def check_shape(self, shape: tuple[int | None, ...]) -> None:
         super().check_shape(shape)

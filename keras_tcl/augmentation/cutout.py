@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.augmentation.checks import check_integer, check_number
+from keras_tcl import checks
 from keras_tcl.augmentation.random_augmentation import RandomAugmentation
 
 
@@ -32,11 +32,10 @@ class Cutout(RandomAugmentation):
 
     Example:
 
-    ```python
-    images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
-    cutout = keras_tcl.augmentation.Cutout(size=16)
-    cutout(images, training=True)  # [8, 32, 32, 3], float32
-    ```
+    >>> images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    >>> cutout = keras_tcl.augmentation.Cutout(size=16)
+    >>> tuple(cutout(images, training=True).shape)
+    (8, 32, 32, 3)
 
     Reference:
         DeVries and Taylor, "Improved regularization of convolutional neural
@@ -51,8 +50,8 @@ class Cutout(RandomAugmentation):
         name: str | None = None,
     ):
         super().__init__(seed=seed, name=name)
-        self.size = check_integer("size", size, 1)
-        self.fill_value = check_number("fill_value", fill_value)
+        self.size = checks.integer("size", size, 1)
+        self.fill_value = checks.number("fill_value", fill_value)
 
     def draw(self, batch_size: Any, height: int, width: int) -> dict[str, Any]:
         return {

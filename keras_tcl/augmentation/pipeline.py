@@ -43,15 +43,13 @@ class Pipeline(keras.layers.Layer):
 
     Example:
 
-    ```python
-    from keras_tcl import augmentation
-
-    augmenter = augmentation.Pipeline(
-        [augmentation.RandomCrop(4), augmentation.RandomFlip()]
-    )
-    images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
-    augmenter(images, training=True)  # [8, 32, 32, 3], float32
-    ```
+    >>> from keras_tcl import augmentation
+    >>> augmenter = augmentation.Pipeline(
+    ...     [augmentation.RandomCrop(4), augmentation.RandomFlip()]
+    ... )
+    >>> images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    >>> tuple(augmenter(images, training=True).shape)
+    (8, 32, 32, 3)
     """
 
     def __init__(

@@ -45,15 +45,16 @@ class RandomAugmentation(keras.layers.Layer):
 
     Example:
 
-    ```python
-    class Darken(keras_tcl.augmentation.RandomAugmentation):
-        def draw(self, batch_size, height, width):
-            return {"factor": self.uniform((batch_size,), 0.5, 1.0)}
-
-        def transform(self, images, parameters):
-            factor = parameters["factor"]
-            return images * keras.ops.reshape(factor, (-1, 1, 1, 1, 1))
-    ```
+    >>> class Darken(keras_tcl.augmentation.RandomAugmentation):
+    ...     def draw(self, batch_size, height, width):
+    ...         return {"factor": self.uniform((batch_size,), 0.5, 1.0)}
+    ...
+    ...     def transform(self, images, parameters):
+    ...         factor = parameters["factor"]
+    ...         return images * keras.ops.reshape(factor, (-1, 1, 1, 1, 1))
+    >>> images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    >>> tuple(Darken()(images, training=True).shape)
+    (8, 32, 32, 3)
     """
 
     def __init__(self, seed: int | None = None, name: str | None = None):

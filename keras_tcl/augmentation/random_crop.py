@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.augmentation.checks import check_integer, check_number
+from keras_tcl import checks
 from keras_tcl.augmentation.pixels import gather_pixels
 from keras_tcl.augmentation.random_augmentation import RandomAugmentation
 
@@ -32,11 +32,10 @@ class RandomCrop(RandomAugmentation):
 
     Example:
 
-    ```python
-    images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
-    crop = keras_tcl.augmentation.RandomCrop(padding=4)
-    crop(images, training=True)  # [8, 32, 32, 3], float32
-    ```
+    >>> images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    >>> crop = keras_tcl.augmentation.RandomCrop(padding=4)
+    >>> tuple(crop(images, training=True).shape)
+    (8, 32, 32, 3)
     """
 
     def __init__(
@@ -47,8 +46,8 @@ class RandomCrop(RandomAugmentation):
         name: str | None = None,
     ):
         super().__init__(seed=seed, name=name)
-        self.padding = check_integer("padding", padding, 0)
-        self.fill_value = check_number("fill_value", fill_value)
+        self.padding = checks.integer("padding", padding, 0)
+        self.fill_value = checks.number("fill_value", fill_value)
 
     def draw(self, batch_size: Any, height: int, width: int) -> dict[str, Any]:
         offsets = self.integers((2, batch_size), 0, 2 * self.padding)

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.augmentation.checks import check_number
+from keras_tcl import checks
 from keras_tcl.augmentation.pixels import per_sample
 from keras_tcl.augmentation.random_augmentation import RandomAugmentation
 
@@ -24,11 +24,10 @@ class RandomFlip(RandomAugmentation):
 
     Example:
 
-    ```python
-    images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
-    flip = keras_tcl.augmentation.RandomFlip()
-    flip(images, training=True)  # [8, 32, 32, 3], float32
-    ```
+    >>> images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    >>> flip = keras_tcl.augmentation.RandomFlip()
+    >>> tuple(flip(images, training=True).shape)
+    (8, 32, 32, 3)
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class RandomFlip(RandomAugmentation):
         name: str | None = None,
     ):
         super().__init__(seed=seed, name=name)
-        self.probability = check_number("probability", probability, 0, 1)
+        self.probability = checks.number("probability", probability, 0, 1)
 
     def draw(self, batch_size: Any, height: int, width: int) -> dict[str, Any]:
         return {"flip": self.uniform((batch_size,)) < self.probability}

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.augmentation.checks import check_number
+from keras_tcl import checks
 from keras_tcl.augmentation.pixels import gray, per_sample
 from keras_tcl.augmentation.random_augmentation import RandomAugmentation
 
@@ -28,11 +28,10 @@ class RandomGray(RandomAugmentation):
 
     Example:
 
-    ```python
-    images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
-    gray = keras_tcl.augmentation.RandomGray(probability=0.2)
-    gray(images, training=True)  # [8, 32, 32, 3], float32
-    ```
+    >>> images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    >>> gray = keras_tcl.augmentation.RandomGray(probability=0.2)
+    >>> tuple(gray(images, training=True).shape)
+    (8, 32, 32, 3)
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class RandomGray(RandomAugmentation):
         name: str | None = None,
     ):
         super().__init__(seed=seed, name=name)
-        self.probability = check_number("probability", probability, 0, 1)
+        self.probability = checks.number("probability", probability, 0, 1)
 
     def check_shape(self, shape: tuple[int | None, ...]) -> None:
         super().check_shape(shape)

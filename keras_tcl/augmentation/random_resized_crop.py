@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.augmentation.checks import check_interval
+from keras_tcl import checks
 from keras_tcl.augmentation.pixels import gather_pixels
 from keras_tcl.augmentation.random_augmentation import RandomAugmentation
 
@@ -43,11 +43,10 @@ class RandomResizedCrop(RandomAugmentation):
 
     Example:
 
-    ```python
-    images = np.random.randint(0, 256, (8, 64, 64, 3), "uint8")
-    crop = keras_tcl.augmentation.RandomResizedCrop(scale=(0.2, 1.0))
-    crop(images, training=True)  # [8, 64, 64, 3], float32
-    ```
+    >>> images = np.random.randint(0, 256, (8, 64, 64, 3), "uint8")
+    >>> crop = keras_tcl.augmentation.RandomResizedCrop(scale=(0.2, 1.0))
+    >>> tuple(crop(images, training=True).shape)
+    (8, 64, 64, 3)
     """
 
     def __init__(
@@ -58,8 +57,8 @@ class RandomResizedCrop(RandomAugmentation):
         name: str | None = None,
     ):
         super().__init__(seed=seed, name=name)
-        self.scale = check_interval("scale", scale, 0, 1)
-        self.ratio = check_interval("ratio", ratio, 0)
+        self.scale = checks.interval("scale", scale, 0, 1)
+        self.ratio = checks.interval("ratio", ratio, 0)
         if self.ratio[0] == 0:
             raise ValueError(
                 f"`ratio` must be positive. Received: ratio={ratio!r}"

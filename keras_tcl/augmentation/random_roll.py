@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.augmentation.checks import check_integer
+from keras_tcl import checks
 from keras_tcl.augmentation.pixels import gather_pixels
 from keras_tcl.augmentation.random_augmentation import RandomAugmentation
 
@@ -27,11 +27,10 @@ class RandomRoll(RandomAugmentation):
 
     Example:
 
-    ```python
-    frames = np.random.poisson(0.2, (4, 10, 48, 48, 2))
-    roll = keras_tcl.augmentation.RandomRoll(maximum=5)
-    roll(frames, training=True)  # one shift per recording, all 10 frames
-    ```
+    >>> frames = np.random.poisson(0.2, (4, 10, 48, 48, 2))  # T = 10
+    >>> roll = keras_tcl.augmentation.RandomRoll(maximum=5)
+    >>> tuple(roll(frames, training=True).shape)
+    (4, 10, 48, 48, 2)
 
     Reference:
         Deng et al., "Temporal efficient training of spiking neural network
@@ -45,7 +44,7 @@ class RandomRoll(RandomAugmentation):
         name: str | None = None,
     ):
         super().__init__(seed=seed, name=name)
-        self.maximum = check_integer("maximum", maximum, 0)
+        self.maximum = checks.integer("maximum", maximum, 0)
 
     def draw(self, batch_size: Any, height: int, width: int) -> dict[str, Any]:
         shifts = self.integers((2, batch_size), -self.maximum, self.maximum)

@@ -1,12 +1,17 @@
-"""The augmentations of the paper's experiments, by name."""
+"""The augmentations of the paper's experiments, by name.
+
+To add a recipe, write a function from `Images` to the list of its steps under
+`@_by_name`; the function's name is the recipe's. Each step takes a seed of its
+own, `images.seed()`.
+"""
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
-from keras_tcl.augmentation.checks import check_value_range
+from keras_tcl import checks
 from keras_tcl.augmentation.color_jitter import ColorJitter
 from keras_tcl.augmentation.cutout import Cutout
 from keras_tcl.augmentation.pipeline import Pipeline
@@ -17,14 +22,76 @@ from keras_tcl.augmentation.random_gray import RandomGray
 from keras_tcl.augmentation.random_resized_crop import RandomResizedCrop
 from keras_tcl.augmentation.random_roll import RandomRoll
 
-# Cutout comes last, so that no colour change touches the square it leaves.
-_RECIPES = {
-    "cifar": ("crop", "flip"),
-    "cifar_stcl": ("crop", "flip", "jitter", "gray", "cutout"),
-    "fine_grained": ("crop", "flip"),
-    "fine_grained_stcl": ("resized_crop", "flip", "jitter", "gray"),
-    "dvs": ("small_crop", "flip", "roll"),
-}
+
+class Images(NamedTuple):
+    """The images that a recipe is made for."""
+
+    size: int  # The shorter side.
+    rgb: bool
+    black: float
+    value_range: tuple[float, float]
+    seed: Callable[[], int | None]
+
+
+Steps = list[RandomAugmentation]
+_RECIPES: dict[str, Callable[[Images], Steps]] = {}
+
+
+def _by_name(function: Callable[[Images], Steps]) -> Callable[[Images], Steps]:
+    _RECIPES[function.__name__] = function
+    return function
+
+
+@_by_name
+def cifar(images: Images) -> Steps:
+    return [
+        RandomCrop(images.size // 8, images.black, images.seed()),
+        RandomFlip(seed=images.seed()),
+    ]
+
+
+@_by_name
+def cifar_stcl(images: Images) -> Steps:
+    return [
+        *cifar(images),
+        *_other_colors(images),
+        # The last, so that no colour change touches the square it leaves.
+        Cutout(max(images.size // 2, 1), images.black, images.seed()),
+    ]
+
+
+@_by_name
+def fine_grained(images: Images) -> Steps:
+    return cifar(images)
+
+
+@_by_name
+def fine_grained_stcl(images: Images) -> Steps:
+    return [
+        RandomResizedCrop(seed=images.seed()),
+        RandomFlip(seed=images.seed()),
+        *_other_colors(images),
+    ]
+
+
+@_by_name
+def dvs(images: Images) -> Steps:
+    return [
+        RandomCrop(images.size // 12, images.black, images.seed()),
+        RandomFlip(seed=images.seed()),
+        RandomRoll(5 * images.size // 48, images.seed()),
+    ]
+
+
+def _other_colors(images: Images) -> Steps:
+    """Colour jitter and grey, as far as the images have colours."""
+    jitter = ColorJitter(
+        saturation=0.4 * images.rgb,
+        hue=0.1 * images.rgb,
+        value_range=images.value_range,
+        seed=images.seed(),
+    )
+    return [jitter, RandomGray(seed=images.seed())] if images.rgb else [jitter]
 
 
 def list_recipes() -> list[str]:
@@ -32,10 +99,8 @@ def list_recipes() -> list[str]:
 
     Example:
 
-    ```python
-    keras_tcl.augmentation.list_recipes()
-    # ["cifar", "cifar_stcl", "dvs", "fine_grained", "fine_grained_stcl"]
-    ```
+    >>> keras_tcl.augmentation.list_recipes()
+    ['cifar', 'cifar_stcl', 'dvs', 'fine_grained', 'fine_grained_stcl']
     """
     return sorted(_RECIPES)
 
@@ -84,11 +149,10 @@ def recipe(
 
     Example:
 
-    ```python
-    augmenter = keras_tcl.augmentation.recipe("cifar_stcl", (32, 32, 3))
-    images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
-    augmenter(images, training=True)  # [8, 32, 32, 3], float32
-    ```
+    >>> augmenter = keras_tcl.augmentation.recipe("cifar_stcl", (32, 32, 3))
+    >>> images = np.random.randint(0, 256, (8, 32, 32, 3), "uint8")
+    >>> tuple(augmenter(images, training=True).shape)
+    (8, 32, 32, 3)
 
     Reference:
         The paper's section 5.1, "Data augmentation".
@@ -98,41 +162,25 @@ def recipe(
             f"Unknown recipe. Known: {', '.join(list_recipes())}. "
             f"Received: name={name!r}"
         )
-    steps = _RECIPES[name]
     *time, height, width, channels = _check_input_shape(input_shape)
-    if time and "jitter" in steps:
+    value_range = checks.value_range(value_range)
+    # Seeds far apart: the PyTorch backend adds seed and call count, so that
+    # neighbouring seeds would repeat each other's numbers one call later.
+    seeds = random.Random(seed)
+    images = Images(
+        size=min(height, width),
+        rgb=channels == 3,
+        black=0.0 if time else value_range[0],
+        value_range=value_range,
+        seed=lambda: None if seed is None else seeds.randrange(10**9),
+    )
+    steps = _RECIPES[name](images)
+    if time and any(isinstance(step, ColorJitter) for step in steps):
         raise ValueError(
             f"Recipe {name!r} changes colours, which event frames do not have."
             f" Use 'dvs' for them. Received: input_shape={input_shape}"
         )
-    size, rgb = min(height, width), channels == 3
-    value_range = check_value_range(value_range)
-    black = 0.0 if time else value_range[0]
-    layers: dict[str, Callable[..., RandomAugmentation]] = {
-        "crop": lambda seed: RandomCrop(size // 8, black, seed),
-        "small_crop": lambda seed: RandomCrop(size // 12, black, seed),
-        "resized_crop": lambda seed: RandomResizedCrop(seed=seed),
-        "flip": lambda seed: RandomFlip(seed=seed),
-        "roll": lambda seed: RandomRoll(5 * size // 48, seed),
-        "cutout": lambda seed: Cutout(max(size // 2, 1), black, seed),
-        "jitter": lambda seed: ColorJitter(
-            saturation=0.4 * rgb,
-            hue=0.1 * rgb,
-            value_range=value_range,
-            seed=seed,
-        ),
-        "gray": lambda seed: RandomGray(seed=seed),
-    }
-    # Seeds far apart: the PyTorch backend adds seed and call count, so that
-    # neighbouring seeds would repeat each other's numbers one call later.
-    seeds = random.Random(seed)
-    return Pipeline(
-        [
-            layers[step](None if seed is None else seeds.randrange(10**9))
-            for step in steps
-            if rgb or step != "gray"
-        ]
-    )
+    return Pipeline(steps)
 
 
 def get(
@@ -158,10 +206,12 @@ def get(
 
     Example:
 
-    ```python
-    keras_tcl.augmentation.get("cifar", (32, 32, 3))
-    keras_tcl.augmentation.get(keras.layers.RandomFlip(), (32, 32, 3))
-    ```
+    >>> layer = keras_tcl.augmentation.get("cifar", (32, 32, 3))
+    >>> [type(step).__name__ for step in layer.layers]
+    ['RandomCrop', 'RandomFlip']
+    >>> flip = keras.layers.RandomFlip(dtype="float32")
+    >>> type(keras_tcl.augmentation.get(flip, (32, 32, 3))).__name__
+    'Pipeline'
     """
     if identifier is None or isinstance(
         identifier, (RandomAugmentation, Pipeline)
@@ -181,9 +231,7 @@ def get(
 def _check_input_shape(shape: Any) -> tuple[int, ...]:
     sizes = tuple(shape) if isinstance(shape, (list, tuple)) else ()
     known = sizes[1:] if len(sizes) == 4 and sizes[0] is None else sizes
-    if len(sizes) not in (3, 4) or not all(
-        isinstance(size, int) and size > 0 for size in known
-    ):
+    if len(sizes) not in (3, 4) or not checks.are_integers(known):
         raise ValueError(
             "`input_shape` must be (height, width, channels), or (time, "
             "height, width, channels) for event frames, with known sizes "

@@ -34,13 +34,10 @@ class MeanCrossEntropy(TemporalLoss):
 
     Example:
 
-    ```python
-    import numpy as np
-    from keras_tcl.losses import MeanCrossEntropy
-
-    logits = np.random.normal(size=(8, 4, 10))
-    loss = MeanCrossEntropy()(np.arange(8), logits)
-    ```
+    >>> logits = np.zeros((2, 4, 10))  # Two samples, T = 4.
+    >>> loss = keras_tcl.losses.MeanCrossEntropy()
+    >>> round(float(loss([3, 7], logits)), 4)  # log(10)
+    2.3026
 
     Reference: equation 4 of the temporal contrastive learning paper.
     """

@@ -1,4 +1,4 @@
-"""Temporal contrastive learning."""
+"""Temporal contrastive learning, with one view or two of each sample."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.losses.checks import is_finite_number
+from keras_tcl import checks
 from keras_tcl.losses.mean_cross_entropy import MeanCrossEntropy
 from keras_tcl.losses.temporal_contrastive import (
-    check_contrastive_settings,
+    NORMALIZATIONS,
     temporal_contrastive,
 )
 
@@ -51,16 +51,13 @@ class TCL(MeanCrossEntropy):
 
     Example:
 
-    ```python
-    import numpy as np
-    from keras_tcl.losses import TCL
-
-    y_pred = {
-        "logits": np.random.normal(size=(8, 1, 4, 10)),
-        "embeddings": {"stage4": np.random.normal(size=(8, 1, 4, 16))},
-    }
-    loss = TCL(weight=0.5)(np.arange(8), y_pred)
-    ```
+    >>> y_pred = {
+    ...     "logits": np.zeros((3, 1, 4, 10)),
+    ...     "embeddings": {"stage4": np.ones((3, 1, 4, 16))},
+    ... }
+    >>> loss = keras_tcl.losses.TCL(weight=0.5)
+    >>> round(float(loss([0, 1, 1], y_pred)), 2)
+    6.3
 
     Reference: equation 8 of the temporal contrastive learning paper.
     """
@@ -75,15 +72,11 @@ class TCL(MeanCrossEntropy):
         name: str | None = "tcl",
     ) -> None:
         super().__init__(reduction=reduction, name=name)
-        check_contrastive_settings(temperature, normalization)
-        if not (is_finite_number(weight) and weight >= 0):
-            raise ValueError(
-                "`weight` must be a finite number, 0 or more. "
-                f"Received: weight={weight!r}."
-            )
-        self.temperature = float(temperature)
-        self.weight = float(weight)
-        self.normalization = normalization
+        self.temperature = checks.positive("temperature", temperature)
+        self.weight = checks.number("weight", weight, 0)
+        self.normalization = checks.choice(
+            "normalization", normalization, NORMALIZATIONS
+        )
         self.supervised = bool(supervised)
 
     @property
@@ -118,3 +111,51 @@ class TCL(MeanCrossEntropy):
             "normalization": self.normalization,
             "supervised": self.supervised,
         }
+
+
+@keras.saving.register_keras_serializable(package="keras_tcl")
+class STCL(TCL):
+    """Siamese `TCL`: with two augmented views of each sample.
+
+    ```
+    loss = CE(view 1) + CE(view 2)
+           + weight * mean_stages temporal_contrastive(embeddings, y)
+    ```
+
+    with the contrastive term over all `batch * 2 * timesteps` embeddings. The
+    network learns to decide alike at all time steps and under augmentation.
+    The loss asks a model for two views (`views = 2`); the formula is that of
+    `TCL` for two views, and so are the arguments. Only the default of one
+    differs:
+
+    Args:
+        weight: Defaults to `5.0`, the paper's setting; its figure 3 is best
+            at 2.
+
+    Example:
+
+    >>> y_pred = {
+    ...     "logits": np.zeros((3, 2, 4, 10)),
+    ...     "embeddings": {"stage4": np.ones((3, 2, 4, 16))},
+    ... }
+    >>> loss = keras_tcl.losses.STCL(weight=2.0)
+    >>> round(float(loss([0, 1, 1], y_pred)), 2)
+    27.6
+
+    Reference: equation 9 of the temporal contrastive learning paper.
+    """
+
+    views = 2
+
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        weight: float = 5.0,
+        normalization: str = "paper",
+        supervised: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "stcl",
+    ) -> None:
+        super().__init__(
+            temperature, weight, normalization, supervised, reduction, name
+        )

@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_tcl.losses.checks import is_finite_number
+from keras_tcl import checks
 from keras_tcl.losses.log_denominator import log_denominator
 
 NORMALIZATIONS = ("paper", "mean")
@@ -66,20 +66,17 @@ def temporal_contrastive(
 
     Example:
 
-    ```python
-    import numpy as np
-    from keras_tcl.losses import temporal_contrastive
-
-    embeddings = np.random.normal(size=(8, 2, 4, 16))
-    labels = np.random.randint(3, size=8)
-    values = temporal_contrastive(embeddings, labels)  # shape (8,)
-    ```
+    >>> embeddings = np.ones((3, 2, 4, 16))  # Three samples, all alike.
+    >>> values = keras_tcl.losses.temporal_contrastive(embeddings, [0, 1, 1])
+    >>> [round(v, 3) for v in keras.ops.convert_to_numpy(values).tolist()]
+    [10.974, 11.758, 11.758]
 
     Reference: equations 6, 7 and 10 of the temporal contrastive learning
     paper; [SupCon](https://arxiv.org/abs/2004.11362), `L_out`;
     [SimCLR](https://arxiv.org/abs/2002.05709), NT-Xent.
     """
-    check_contrastive_settings(temperature, normalization)
+    temperature = checks.positive("temperature", temperature)
+    checks.choice("normalization", normalization, NORMALIZATIONS)
     embeddings = ops.convert_to_tensor(embeddings)
     shape = tuple(embeddings.shape)
     if len(shape) not in (3, 4) or None in shape[1:]:
@@ -118,20 +115,6 @@ def temporal_contrastive(
         values = values / (views * class_images)
     # Exactly 0, also where a matrix product rounds its factors (TF32).
     return ops.where(positives > 0, values, 0.0)
-
-
-def check_contrastive_settings(temperature: float, normalization: str) -> None:
-    """Raise a ValueError for a setting `temporal_contrastive` cannot use."""
-    if not (is_finite_number(temperature) and temperature > 0):
-        raise ValueError(
-            "`temperature` must be a finite number above 0, such as 0.07. "
-            f"Received: temperature={temperature!r}."
-        )
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f"`normalization` must be one of {NORMALIZATIONS}. "
-            f"Received: normalization={normalization!r}."
-        )
 
 
 def _unit_length(x: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.losses.checks import is_finite_number
+from keras_tcl import checks
 from keras_tcl.losses.temporal_loss import TemporalLoss
 
 
@@ -40,13 +40,10 @@ class TET(TemporalLoss):
 
     Example:
 
-    ```python
-    import numpy as np
-    from keras_tcl.losses import TET
-
-    logits = np.random.normal(size=(8, 4, 10))
-    loss = TET(regularization=0.001)(np.arange(8), logits)
-    ```
+    >>> logits = np.zeros((2, 4, 10))  # Two samples, T = 4.
+    >>> loss = keras_tcl.losses.TET(regularization=0.1)
+    >>> round(float(loss([3, 7], logits)), 4)  # 0.9 log(10) + 0.1
+    2.1723
 
     Reference: equation 5 of the temporal contrastive learning paper;
     [TET](https://arxiv.org/abs/2202.11946).
@@ -60,18 +57,10 @@ class TET(TemporalLoss):
         name: str | None = "tet",
     ) -> None:
         super().__init__(reduction=reduction, name=name)
-        if not (is_finite_number(regularization) and 0 <= regularization <= 1):
-            raise ValueError(
-                "`regularization` must be a number between 0 and 1. "
-                f"Received: regularization={regularization!r}."
-            )
-        if not is_finite_number(target):
-            raise ValueError(
-                "`target` must be a finite number. "
-                f"Received: target={target!r}."
-            )
-        self.regularization = float(regularization)
-        self.target = float(target)
+        self.regularization = checks.number(
+            "regularization", regularization, 0, 1
+        )
+        self.target = checks.number("target", target)
 
     def classification(self, targets: Any, logits: Any) -> Any:
         log_probabilities = ops.mean(ops.log_softmax(logits), axis=2)

@@ -98,11 +98,12 @@ def test_sample_weight_scales_the_samples_own_terms():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temperature": 0}, "above 0.*Received: temperature=0"),
-        ({"temperature": -1.0}, "above 0.*Received: temperature=-1.0"),
-        ({"weight": -0.5}, "0 or more.*Received: weight=-0.5"),
-        ({"weight": np.nan}, "0 or more.*Received: weight=nan"),
-        ({"weight": "much"}, "0 or more.*Received: weight='much'"),
+        ({"temperature": 0}, "greater than 0.*Received: temperature=0"),
+        ({"temperature": -1.0}, "greater than 0.*Received: temperature=-1.0"),
+        ({"weight": -0.5}, "of at least 0.*Received: weight=-0.5"),
+        ({"weight": True}, "of at least 0.*Received: weight=True"),
+        ({"weight": np.nan}, "of at least 0.*Received: weight=nan"),
+        ({"weight": "much"}, "of at least 0.*Received: weight='much'"),
         ({"normalization": "sum"}, "one of.*Received: normalization='sum'"),
     ],
 )

@@ -293,15 +293,19 @@ def test_large_batch_keeps_five_digits():
     )
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, np.inf, np.nan, "low", None])
+@pytest.mark.parametrize(
+    "temperature", [0, -1.0, np.inf, np.nan, "low", None, True]
+)
 def test_refuses_temperature(temperature):
-    with pytest.raises(ValueError, match=r"above 0.*Received: temperature="):
+    with pytest.raises(
+        ValueError, match=r"greater than 0.*Received: temperature="
+    ):
         temporal_contrastive(np.ones((2, 3, 4)), temperature=temperature)
 
 
 def test_refuses_normalization():
     with pytest.raises(
-        ValueError, match=r"one of \('paper', 'mean'\).*normalization='sum'"
+        ValueError, match=r"one of 'paper', 'mean'.*normalization='sum'"
     ):
         temporal_contrastive(np.ones((2, 3, 4)), normalization="sum")
 

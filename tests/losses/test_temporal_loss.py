@@ -1,13 +1,13 @@
 """What all losses share, tried on each of them."""
 
-import inspect
-import re
+import doctest
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import keras_tcl
 from keras_tcl import losses
 from keras_tcl.losses import (
     STCL,
@@ -71,13 +71,15 @@ def test_public_names():
 
 
 @pytest.mark.parametrize(
-    "item", [MeanCrossEntropy, TET, TCL, STCL, temporal_contrastive]
+    "item",
+    [TemporalLoss, MeanCrossEntropy, TET, TCL, STCL, temporal_contrastive],
 )
 def test_example_of_the_docstring_runs(item):
-    (code,) = re.findall(
-        r"```python\n(.*?)```", inspect.getdoc(item), flags=re.DOTALL
-    )
-    exec(code, {})
+    names = {"keras": keras, "keras_tcl": keras_tcl, "np": np}
+    finder = doctest.DocTestFinder(recurse=False)
+    (example,) = finder.find(item, globs=names)
+    outcome = doctest.DocTestRunner().run(example)
+    assert outcome.attempted >= 3 and not outcome.failed
 
 
 @pytest.mark.parametrize(
@@ -296,14 +298,14 @@ SOFT = np.array([[0.1, 0.8, 0.1]] * 5, "float32")
 
 @pytest.mark.parametrize("loss", [TCL(), STCL()])
 def test_supervised_contrast_refuses_soft_labels(loss):
-    message = rf"of {type(loss).__name__} needs one certain class.*`supervised="
+    message = r"term needs one certain class.*`supervised="
     with pytest.raises(ValueError, match=message):
         loss.validate_labels(SOFT, CLASSES)
     with pytest.raises(ValueError, match=message):
         loss(SOFT, outputs())
-    # Where the values cannot be seen, both terms say so.
-    for values in loss.components(SOFT, outputs()).values():
-        assert np.isnan(ops.convert_to_numpy(values)).all()
+    # Where the values cannot be seen, mask and values say so.
+    assert not ops.convert_to_numpy(loss.valid(SOFT, CLASSES)).any()
+    assert np.isnan(ops.convert_to_numpy(loss.call(SOFT, outputs()))).all()
 
 
 @pytest.mark.parametrize(
@@ -330,11 +332,31 @@ def test_other_losses_take_soft_labels(loss):
 def test_invalid_labels_in_compiled_code_are_nan(loss):
     labels = np.array([3, 0, -1, 0.5, np.nan, 2, 4e9], "float32")
     y_pred = keras.tree.map_structure(ops.convert_to_tensor, outputs(samples=7))
-    run = compiled(lambda y, p: loss.total(loss.components(y, p)))
-    result = run(ops.convert_to_tensor(labels), y_pred)
-    np.testing.assert_array_equal(
-        np.isfinite(ops.convert_to_numpy(result)),
-        [False, True, False, False, False, True, False],
+    run = compiled(
+        lambda y, p: (
+            loss.call(y, p),
+            loss.valid(y, CLASSES),
+            loss.total(loss.components(y, p)),
+        )
+    )
+    value, valid, plain = map(
+        ops.convert_to_numpy, run(ops.convert_to_tensor(labels), y_pred)
+    )
+    expected = [False, True, False, False, False, True, False]
+    np.testing.assert_array_equal(np.isfinite(value), expected)
+    np.testing.assert_array_equal(valid, expected)
+    assert np.isfinite(plain).all()
+    np.testing.assert_allclose(value[expected], plain[expected], rtol=1e-6)
+
+
+def test_components_may_be_overridden():
+    class Doubled(MeanCrossEntropy):
+        def components(self, y_true, y_pred):
+            terms = super().components(y_true, y_pred)
+            return {name: 2 * values for name, values in terms.items()}
+
+    assert float(Doubled()(LABELS, outputs())) == pytest.approx(
+        2 * float(MeanCrossEntropy()(LABELS, outputs())), rel=1e-6
     )
 
 
