@@ -102,7 +102,7 @@ def run(dataset, family, data_dir):
     accuracies = 100 * model.evaluate_timesteps(*test, batch_size=100)
     floor = FLOORS[dataset]
     good = history[-1] < history[0] and accuracies[-1] >= floor
-    parameters = models.registry.count_parameters(model)
+    parameters = models.count_parameters(model)
     row = (
         f"| {dataset} | {family} | {parameters / 1e3:.0f} k | {len(x)} / "
         f"{len(test[0])} | {history[0]:.2f} to {history[-1]:.2f} | "

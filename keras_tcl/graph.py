@@ -116,6 +116,22 @@ def layers(network: keras.Model) -> list[Any]:
     return list(found.values())
 
 
+def outputs(network: keras.Model) -> dict[str, Any]:
+    """Symbolic outputs by name, in the order of computation.
+
+    Keras keeps the names of a dictionary of outputs, but not their order: it
+    sorts them by the alphabet.
+    """
+    steps = enumerate(_nodes(network))
+    place = {id(t): number for number, node in steps for t in node.outputs}
+    return dict(
+        sorted(
+            network.output.items(),
+            key=lambda item: place.get(id(item[1]), -1),
+        )
+    )
+
+
 def _is_graph(layer: Any) -> bool:
     return hasattr(layer, "_nodes_by_depth")
 

@@ -162,7 +162,7 @@ def train(
         **_evaluate(model, test_source, configuration.batch_size),
         **progress,
         "examples": {"train": len(train_source), "test": len(test_source)},
-        "parameters": keras_tcl.models.registry.count_parameters(model),
+        "parameters": keras_tcl.models.count_parameters(model),
         "versions": versions(),
         "machine": f"{platform.machine()}, {os.cpu_count()} processors",
         "finished": datetime.datetime.now(datetime.UTC).isoformat(
@@ -212,7 +212,7 @@ def try_steps(
     return {
         "batch_size": batch_size,
         "data": data,
-        "parameters": keras_tcl.models.registry.count_parameters(model),
+        "parameters": keras_tcl.models.count_parameters(model),
         "losses": losses,
         "seconds": time.perf_counter() - start,
     }

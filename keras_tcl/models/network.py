@@ -36,7 +36,7 @@ def classification_network(
             frames `(T, H, W, C)` to `{stage name: [batch, T, h, w, c]}`.
         classes: Integer of at least 1, number of classes.
         stage: Name of the stage that is classified. Defaults to the last one
-            of the backbone's dictionary.
+            in the order of computation.
         classifier: Layer from that stage to logits `[batch, T, classes]`.
             Defaults to `keras_tcl.layers.Classifier(classes)`: the average
             over space and a dense layer.
@@ -69,6 +69,11 @@ def classification_network(
     (None, 4, 10)
     """
     stages = getattr(backbone, "output", None)
+    if isinstance(stages, Mapping) and LOGITS in stages:
+        raise ValueError(
+            'This network has "logits" of its own and needs no classifier: '
+            "leave `classes` out."
+        )
     if (
         not isinstance(stages, Mapping)
         or not stages
@@ -79,15 +84,11 @@ def classification_network(
             "a dictionary {stage name: tensor [batch, T, h, w, c]}. "
             f"Received: backbone={backbone!r}."
         )
-    if LOGITS in stages:
-        raise ValueError(
-            'This network has "logits" of its own and needs no classifier: '
-            "leave `classes` out."
-        )
     drawn = backbone.inputs[0]
     start = keras.Input(drawn.shape[1:], name="inputs", dtype=drawn.dtype)
     x = rescaled(start, value_range, mean, std)
-    stages = graph.walk(backbone, x)
+    drawn_again = graph.walk(backbone, x)
+    stages = {name: drawn_again[name] for name in graph.outputs(backbone)}
     return classified(start, stages, classes, classifier, name, stage)
 
 

@@ -138,8 +138,9 @@ class TCLModel(guard.GuardedModel):
 
     @property
     def stages(self) -> dict[str, Any]:
-        """Symbolic outputs `{stage name: [batch, T, h, w, c]}`."""
-        return {k: v for k, v in self.network.output.items() if k != LOGITS}
+        """Symbolic `{stage name: [batch, T, h, w, c]}`, first to last."""
+        outputs = graph.outputs(self.network)
+        return {k: v for k, v in outputs.items() if k != LOGITS}
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -183,7 +183,7 @@ def kept(remat):
         augmenter=None,
     )
     model.compile("sgd", MeanCrossEntropy(), remat=remat)
-    x = RNG.uniform(0, 255, (4, 1, 32, 32, 3)).astype("float32")
+    x = RNG.uniform(0, 255, (4, 32, 32, 3)).astype("float32")
     if BACKEND == "torch":
         import torch
 
