@@ -5,6 +5,8 @@ import json
 import keras
 import numpy as np
 
+from keras_tcl.layers import Neuron
+
 BACKEND = keras.config.backend()
 POLICIES = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 
@@ -16,6 +18,7 @@ def run_layer_checks(
     expected_output_shape,
     expected_weights=0,
     folder=None,
+    package="keras_tcl",
 ):
     """Check config, symbolic and eager call, dtypes, and a compiled fit.
 
@@ -28,6 +31,7 @@ def run_layer_checks(
         expected_output_shape: Tuple with the batch size.
         expected_weights: Integer, how many weights the layer has when built.
         folder: Path of a folder to save a model in. `None` saves nothing.
+        package: Name it is registered under.
     """
 
     def make():
@@ -37,7 +41,7 @@ def run_layer_checks(
     shapes = input_shape if isinstance(input_shape, list) else [input_shape]
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=shape).astype("float32") for shape in shapes]
-    _check_config(make())
+    _check_config(make(), package)
     _check_calls(make(), arrays, expected_output_shape, expected_weights)
     _check_policies(make, arrays, expected_output_shape)
     model = _check_fit(make(), arrays, expected_output_shape)
@@ -59,13 +63,13 @@ def _to_numpy(tensor):
     return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 
 
-def _check_config(layer):
+def _check_config(layer, package):
     config = layer.get_config()
     # `from_config` may take its argument apart.
     twin = type(layer).from_config(layer.get_config())
     assert twin.get_config() == config
     saved = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
-    assert saved["registered_name"] == f"keras_tcl>{type(layer).__name__}"
+    assert saved["registered_name"] == f"{package}>{type(layer).__name__}"
     revived = keras.saving.deserialize_keras_object(saved)
     assert type(revived) is type(layer)
     assert revived.get_config() == config
@@ -96,8 +100,12 @@ def _check_policies(make, arrays, output_shape):
         output = _call_quickly(layer, arrays)
         assert keras.backend.standardize_dtype(output.dtype) == dtype
         assert tuple(output.shape) == output_shape
+        # A neuron's arithmetic is float32, and so are its weights.
+        is_neuron = isinstance(layer, Neuron)
         for weight in layer.trainable_weights:
-            assert weight.dtype == layer.variable_dtype
+            assert weight.dtype == (
+                "float32" if is_neuron else layer.variable_dtype
+            )
         assert np.isfinite(_to_numpy(output)).all()
     keras.config.set_dtype_policy("float32")
 

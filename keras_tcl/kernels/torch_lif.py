@@ -1,13 +1,13 @@
 """The multi-step LIF neuron for PyTorch on a CPU.
 
-The same function as `lif.py`, arranged for an interpreter that runs one
-operation at a time: a block of the batch that fits the caches takes all its
-operations before the next block starts, results go straight to where they
+The same function as `portable_lif.py`, arranged for an interpreter that runs
+one operation at a time: a block of the batch that fits the caches takes all
+its operations before the next block starts, results go straight to where they
 belong, and spikes are floats, because PyTorch's operations on Booleans are
 not vectorized (5 to 30 times slower).
 
 With k_t = 1 - s_t - h_t * sg_t (hard) or 1 - threshold * sg_t (soft), and
-without their last terms for `detach_reset`, the backward pass of `lif.py` is
+without their last terms for `detach_reset`, the backward pass there is
 
     gh_t = gs_t * sg_t + decay * k_t * gh_{t+1}
 
@@ -37,9 +37,10 @@ def is_suited(x: Any) -> bool:
 
 
 def lif_forward(
-    x: torch.Tensor, decay: float, threshold: float, reset: str
+    x: torch.Tensor, decay: Any, threshold: float, reset: str
 ) -> torch.Tensor:
     """As `keras_tcl.kernels.lif_forward`."""
+    decay = float(decay)
     spikes = torch.empty_like(x, memory_format=torch.contiguous_format)
     with torch.no_grad():
         for x_block, s_block, h, s in _blocks([x, spikes], buffers=2):
@@ -74,13 +75,18 @@ def _charge_and_fire(
 def lif_backward(
     x: torch.Tensor,
     gs: torch.Tensor,
-    decay: float,
+    decay: Any,
     threshold: float,
     reset: str,
     detach_reset: bool,
     surrogate: Callable[[Any], Any],
-) -> torch.Tensor:
-    """Gradient of the input, of the spikes' gradient `gs`."""
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Gradients of the input and, if it is a tensor, of the decay.
+
+    Of the spikes' gradient `gs`.
+    """
+    of_decay = None if isinstance(decay, float) else torch.zeros_like(decay)
+    decay = float(decay)
     gx = torch.empty_like(x, memory_format=torch.contiguous_format)
     slope_of = _IN_PLACE.get(type(surrogate), lambda surrogate, v: surrogate(v))
     for x_block, gs_block, gx_block, h, k, v, gh in _blocks(
@@ -101,9 +107,16 @@ def lif_backward(
         torch.mul(slope, gs_block, out=gh)
         for t in reversed(range(h.shape[1] - 1)):
             gh[:, t].addcmul_(gh[:, t + 1], k[:, t], value=decay)
+        if of_decay is not None:
+            fired = torch.ge(h, threshold, out=v)
+            if reset == "hard":
+                u = torch.addcmul(h, h, fired, value=-1, out=k)
+            else:
+                u = torch.add(h, fired, alpha=-threshold, out=k)
+            of_decay += u[:, :-1].mul_(gh[:, 1:]).sum()
         if gh is not gx_block:
             gx_block.copy_(gh)
-    return gx
+    return gx, of_decay
 
 
 def _triangle_in_place(surrogate: Triangle, v: torch.Tensor) -> torch.Tensor:

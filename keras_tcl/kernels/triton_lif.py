@@ -1,10 +1,10 @@
 """The multi-step LIF neuron for PyTorch on a GPU, as two Triton kernels.
 
-The same function as `lif.py`. A program takes a block of neurons through all
-their time steps with the potential in registers: the forward pass reads the
-input once and writes the spikes once, the backward pass reads input and
-upstream gradient once and writes the gradient once. Operation by operation,
-each of some ten operations a step would read and write memory.
+The same function as `portable_lif.py`. A program takes a block of neurons
+through all their time steps with the potential in registers: the forward pass
+reads the input once and writes the spikes once, the backward pass reads input
+and upstream gradient once and writes the gradient once. Operation by
+operation, each of some ten operations a step would read and write memory.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def is_suited(x: Any, surrogate: Any = None) -> bool:
 
 
 def lif_forward(
-    x: torch.Tensor, decay: float, threshold: float, reset: str
+    x: torch.Tensor, decay: Any, threshold: float, reset: str
 ) -> torch.Tensor:
     """As `keras_tcl.kernels.lif_forward`."""
     x = x.detach().contiguous()
@@ -63,6 +63,7 @@ def lif_forward(
             threshold,
             T=timesteps,
             HARD=reset == "hard",
+            LEARNED=not isinstance(decay, float),
             BLOCK=BLOCK,
             **OPTIONS,
         )
@@ -72,12 +73,12 @@ def lif_forward(
 def lif_backward(
     x: torch.Tensor,
     gs: torch.Tensor,
-    decay: float,
+    decay: Any,
     threshold: float,
     reset: str,
     detach_reset: bool,
     surrogate: Any,
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """As `torch_lif.lif_backward`."""
     x, gs = x.contiguous(), gs.contiguous()
     gradient = torch.empty_like(x)
@@ -90,12 +91,17 @@ def lif_backward(
     if in_registers:
         while block * timesteps > 4 * BLOCK and block > BLOCK // 4:
             block //= 2
+    programs = triton.cdiv(neurons, block)
+    learned = not isinstance(decay, float)
+    # A part of the decay's gradient from each program.
+    parts = torch.empty(programs, device=x.device) if learned else gradient
     with torch.cuda.device_of(x):
-        _backward_kernel[(triton.cdiv(neurons, block),)](
+        _backward_kernel[(programs,)](
             x,
             gs,
             gradient,
             potentials,
+            parts,
             neurons,
             columns,
             decay,
@@ -103,13 +109,14 @@ def lif_backward(
             _SLOPES[type(surrogate)](surrogate),
             T=timesteps,
             HARD=reset == "hard",
+            LEARNED=learned,
             DETACH_RESET=detach_reset,
             SLOPE=type(surrogate).__name__,
             IN_REGISTERS=in_registers,
             BLOCK=block,
             **OPTIONS,
         )
-    return gradient
+    return gradient, parts.sum() if learned else None
 
 
 def _sizes(x: torch.Tensor) -> tuple[int, int, int]:
@@ -175,6 +182,15 @@ def _input_gradient(
 
 
 @triton.jit
+def _value(decay, LEARNED: tl.constexpr):
+    """The decay, which is read from memory if it is learned."""
+    if LEARNED:
+        return tl.load(decay)
+    else:
+        return decay
+
+
+@triton.jit
 def _charge(u, x, at, exists, decay):
     """Potential before the reset, with the input of the step at `at`."""
     x_t = tl.load(x + at, mask=exists, other=0.0)
@@ -183,7 +199,7 @@ def _charge(u, x, at, exists, decay):
 
 @triton.jit
 def _step_back(
-    gu,
+    gh_next,
     h,
     upstream,
     gradient,
@@ -196,13 +212,14 @@ def _step_back(
     DETACH_RESET: tl.constexpr,
     SLOPE: tl.constexpr,
 ):
-    """Write the gradient of the step at `at`; return that of the one before."""
+    """Write and return the gradient of the step at `at`."""
     gs = tl.load(upstream + at, mask=exists, other=0.0).to(tl.float32)
+    gu = decay * gh_next
     gh = _input_gradient(
         gs, gu, h, threshold, parameter, HARD, DETACH_RESET, SLOPE
     )
     tl.store(gradient + at, gh.to(gradient.dtype.element_ty), mask=exists)
-    return decay * gh
+    return gh
 
 
 @triton.jit
@@ -215,14 +232,16 @@ def _forward_kernel(
     threshold,
     T: tl.constexpr,
     HARD: tl.constexpr,
+    LEARNED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    factor = _value(decay, LEARNED)
     neuron = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     exists = neuron < neurons
     at = _first_step(neuron, columns, T)
     u = tl.zeros((BLOCK,), tl.float32)
     for _ in range(T):
-        h = _charge(u, x, at, exists, decay)
+        h = _charge(u, x, at, exists, factor)
         fired = tl.where(h >= threshold, 1.0, 0.0)
         tl.store(spikes + at, fired.to(spikes.dtype.element_ty), mask=exists)
         u = _after_reset(h, threshold, HARD)
@@ -235,6 +254,7 @@ def _backward_kernel(
     upstream,
     gradient,
     potentials,
+    parts,
     neurons,
     columns,
     decay,
@@ -242,33 +262,39 @@ def _backward_kernel(
     parameter,
     T: tl.constexpr,
     HARD: tl.constexpr,
+    LEARNED: tl.constexpr,
     DETACH_RESET: tl.constexpr,
     SLOPE: tl.constexpr,
     IN_REGISTERS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    factor = _value(decay, LEARNED)
     neuron = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     exists = neuron < neurons
     at = _first_step(neuron, columns, T)
     u = tl.zeros((BLOCK,), tl.float32)
-    gu = tl.zeros((BLOCK,), tl.float32)
+    gh = tl.zeros((BLOCK,), tl.float32)
+    of_decay = tl.zeros((BLOCK,), tl.float32)
     if IN_REGISTERS:
         all_h = ()
         for _ in tl.static_range(T):
-            h = _charge(u, x, at, exists, decay)
+            h = _charge(u, x, at, exists, factor)
             all_h = all_h + (h,)
             u = _after_reset(h, threshold, HARD)
             at += columns
         for step in tl.static_range(T):
             at -= columns
-            gu = _step_back(
-                gu,
-                all_h[T - 1 - step],
+            h = all_h[T - 1 - step]
+            if LEARNED:
+                of_decay += gh * _after_reset(h, threshold, HARD)
+            gh = _step_back(
+                gh,
+                h,
                 upstream,
                 gradient,
                 at,
                 exists,
-                decay,
+                factor,
                 threshold,
                 parameter,
                 HARD,
@@ -277,7 +303,7 @@ def _backward_kernel(
             )
     else:
         for _ in range(T):
-            h = _charge(u, x, at, exists, decay)
+            h = _charge(u, x, at, exists, factor)
             tl.store(potentials + at, h, mask=exists)
             u = _after_reset(h, threshold, HARD)
             at += columns
@@ -288,17 +314,21 @@ def _backward_kernel(
             h = tl.load(potentials + at, mask=exists, other=0.0)
             # `potentials` may be the same memory: all threads have read.
             tl.debug_barrier()
-            gu = _step_back(
-                gu,
+            if LEARNED:
+                of_decay += gh * _after_reset(h, threshold, HARD)
+            gh = _step_back(
+                gh,
                 h,
                 upstream,
                 gradient,
                 at,
                 exists,
-                decay,
+                factor,
                 threshold,
                 parameter,
                 HARD,
                 DETACH_RESET,
                 SLOPE,
             )
+    if LEARNED:
+        tl.store(parts + tl.program_id(0), tl.sum(of_decay))

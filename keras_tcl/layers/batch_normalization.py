@@ -5,8 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-if keras.config.backend() == "torch":
-    from keras_tcl.kernels import torch_batch_normalization as fused
+from keras_tcl import kernels
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -24,14 +23,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Mean and variance of a channel are taken over every other axis: over
     batch, time and space of a sequence `[B, T, H, W, C]`. Inside
-    `keras_tcl.layers.TimeDistributed`, where time is part of the batch, it
+    `keras_tcl.layers.EachStep`, where time is part of the batch, it
     is the same.
 
     Args:
-        momentum: Float, share of the moving statistics that is kept at each
-            training step. Defaults to `0.9`, as in PyTorch's reference code
-            (which writes 0.1).
-        epsilon: Float greater than 0. Defaults to `1e-5`.
+        *args: As for `keras.layers.BatchNormalization`.
         **kwargs: As for `keras.layers.BatchNormalization`.
 
     Call arguments:
@@ -51,22 +47,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
     - [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167)
     """
 
-    def __init__(
-        self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any
-    ) -> None:
-        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
-
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
+        fused = kernels.fused_batch_normalization(inputs)
         last_axis = self.axis in (-1, len(inputs.shape) - 1)
         if (
-            keras.config.backend() != "torch"
+            fused is None
             or mask is not None
             or self.renorm
             or self.synchronized
             or not last_axis
-            or not fused.is_suited(inputs)
         ):
             return super().call(inputs, training=training, mask=mask)
         gamma = self._in_float32(self.gamma if self.scale else None)

@@ -1,13 +1,13 @@
 """From the features of the last stage to logits."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_tcl.layers.checks import positive_integer
+from keras_tcl import checks, graph
 from keras_tcl.layers.lif import LIF
 
 POOLINGS = ("average", "flatten")
@@ -25,7 +25,7 @@ class Classifier(keras.layers.Layer):
         classes: Integer of at least 1, number of classes.
         pooling: `"average"` (the mean over h and w) or `"flatten"` (h * w * c
             features). Defaults to `"average"`.
-        hidden_units: Sequence of integers, sizes of the hidden layers.
+        hidden_units: List or tuple of integers, sizes of the hidden layers.
             Defaults to none.
         neuron: Layer whose copies, in this layer's dtype policy, serve as
             neurons of the hidden layers. Defaults to `LIF()`.
@@ -57,16 +57,6 @@ class Classifier(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(hidden_units, (list, tuple)):
-            raise ValueError(
-                "`hidden_units` must be a sequence of sizes, such as (512,). "
-                f"Received: hidden_units={hidden_units!r}."
-            )
-        if pooling not in POOLINGS:
-            raise ValueError(
-                f"`pooling` must be one of {POOLINGS}. "
-                f"Received: pooling={pooling!r}."
-            )
         if neuron is None:
             neuron = LIF()
         if not isinstance(neuron, keras.layers.Layer):
@@ -74,11 +64,13 @@ class Classifier(keras.layers.Layer):
                 "`neuron` must be a layer, such as `LIF(decay=0.25)`. "
                 f"Received: neuron={neuron!r}."
             )
-        self.classes = positive_integer("classes", classes)
-        self.pooling = pooling
-        self.hidden_units = [
-            positive_integer("hidden_units", units) for units in hidden_units
-        ]
+        self.classes = checks.integer("classes", classes)
+        self.pooling = checks.choice("pooling", pooling, POOLINGS)
+        self.hidden_units = (
+            []
+            if hidden_units in ((), [])
+            else checks.integers("hidden_units", hidden_units)
+        )
         self._neuron_config = keras.saving.serialize_keras_object(neuron)
         self.dense_layers = [
             keras.layers.Dense(
@@ -124,19 +116,32 @@ class Classifier(keras.layers.Layer):
         for dense in self.dense_layers:
             dense.build((batch, timesteps, features))
             features = dense.units
+        for neuron, units in zip(self.neurons, self.hidden_units, strict=True):
+            neuron.build((batch, timesteps, units))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        # Keras hands `training` on to the layers called in here.
+        return self.walk(inputs, graph.call)
+
+    def walk(self, x: Any, visit: graph.Visit) -> Any:
+        """Run the layers within as `visit` says, like `keras_tcl.graph.walk`.
+
+        Args:
+            x: Feature maps.
+            visit: Function `visit(layer, x)`, called for each dense layer and
+                each layer of neurons.
+        """
         if self.pooling == "average":
-            x = ops.mean(inputs, axis=(2, 3))
+            x = ops.mean(x, axis=(2, 3))
         else:
-            batch, timesteps = ops.shape(inputs)[:2]
-            x = ops.reshape(
-                inputs, (batch, timesteps, int(np.prod(inputs.shape[2:])))
-            )
+            _, timesteps, *size = x.shape
+            if timesteps is None:
+                timesteps = ops.shape(x)[1]
+            x = ops.reshape(x, (-1, timesteps, math.prod(size)))
         *hidden, output = self.dense_layers
         for dense, neuron in zip(hidden, self.neurons, strict=True):
-            x = neuron(dense(x), training=training)
-        return output(x)
+            x = visit(neuron, visit(dense, x))
+        return visit(output, x)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:2], self.classes)

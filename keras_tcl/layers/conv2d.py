@@ -5,12 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-if keras.config.backend() == "jax":
-    from keras_tcl.kernels import jax_convolution as quick
-elif keras.config.backend() == "torch":
-    from keras_tcl.kernels import (  # type: ignore[no-redef]
-        torch_convolution as quick,
-    )
+from keras_tcl import kernels
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -45,14 +40,11 @@ class Conv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         if (
-            keras.config.backend() == "tensorflow"
-            or self.data_format != "channels_last"
+            self.data_format != "channels_last"
             or self.padding not in ("same", "valid")
             or self.groups != 1
             or set(self.dilation_rate) != {1}
-            or not isinstance(inputs.shape[0], int)
-            or not quick.is_suited()
         ):
             return super().convolution_op(inputs, kernel)
         kernel = ops.convert_to_tensor(kernel)
-        return quick.convolution(inputs, kernel, self.strides, self.padding)
+        return kernels.convolution(inputs, kernel, self.strides, self.padding)

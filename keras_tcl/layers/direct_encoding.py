@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.layers.checks import positive_integer
+from keras_tcl import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -33,7 +33,6 @@ class DirectEncoding(keras.layers.Layer):
     def __init__(self, timesteps: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.timesteps = timesteps
-        self._build_at_init()
 
     @property
     def timesteps(self) -> int:
@@ -42,7 +41,7 @@ class DirectEncoding(keras.layers.Layer):
 
     @timesteps.setter
     def timesteps(self, value: int) -> None:
-        self._timesteps = check_timesteps(value)
+        self._timesteps = checks.integer("timesteps", value)
 
     def call(self, inputs: Any) -> Any:
         # A broadcast, not a repeat: no copy is made where none is needed.
@@ -62,8 +61,3 @@ class DirectEncoding(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "timesteps": self.timesteps}
-
-
-def check_timesteps(value: Any) -> int:
-    """Return `value` as an int, or raise a ValueError."""
-    return positive_integer("timesteps", value)

@@ -1,19 +1,19 @@
 """The leaky integrate-and-fire neuron."""
 
 from collections.abc import Callable
-from typing import Any, SupportsFloat
+from typing import Any
 
 import keras
 from keras import ops
 
-from keras_tcl import kernels, surrogates
-from keras_tcl.surrogates.surrogate import positive
+from keras_tcl import checks, kernels, surrogates
+from keras_tcl.layers.neuron import Neuron
 
 RESETS = ("hard", "soft")
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
-class LIF(keras.layers.Layer):
+class LIF(Neuron):
     r"""Leaky integrate-and-fire neurons over a whole sequence.
 
     Each element of the input beyond the time axis is one neuron. Its membrane
@@ -39,8 +39,8 @@ class LIF(keras.layers.Layer):
 
     Args:
         decay: Float between 0 and 1, the factor the potential keeps from one
-            step to the next (the paper's alpha). 1 is the integrate-and-fire
-            neuron. Defaults to `0.5`.
+            step to the next (the paper's alpha; `beta` or `1 - 1/tau` of
+            other libraries). Defaults to `0.5`.
         threshold: Float greater than 0, the potential that makes a neuron
             fire. Defaults to `1.0`.
         reset: `"hard"` (to 0) or `"soft"` (by the threshold). Defaults to
@@ -69,9 +69,10 @@ class LIF(keras.layers.Layer):
 
     Example:
 
-    >>> current = keras.ops.ones((1, 4, 1)) * 0.6
-    >>> keras.ops.ravel(keras_tcl.layers.LIF()(current))
-    array([0., 0., 1., 0.], dtype=float32)
+    >>> current = keras.ops.ones((1, 4)) * 0.6
+    >>> spikes = keras_tcl.layers.LIF()(current)
+    >>> keras.ops.convert_to_numpy(spikes).tolist()
+    [[0.0, 0.0, 1.0, 0.0]]
 
     Reference:
 
@@ -88,43 +89,31 @@ class LIF(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(decay, SupportsFloat) or not 0 <= decay <= 1:
-            raise ValueError(
-                "`decay` must be between 0 and 1: the fraction of the "
-                "membrane potential that is left after one step. "
-                f"Received: decay={decay!r}."
-            )
-        if reset not in RESETS:
-            raise ValueError(
-                f"`reset` must be one of {RESETS}. Received: reset={reset!r}."
-            )
-        self.decay = float(decay)
-        self.threshold = positive("threshold", threshold)
-        self.reset = reset
+        self.decay = checks.number("decay", decay, 0, 1)
+        self.threshold = checks.positive("threshold", threshold)
+        self.reset = checks.choice("reset", reset, RESETS)
         self.detach_reset = bool(detach_reset)
         self.surrogate = surrogates.get(surrogate)
-        self._build_at_init()
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        _check_time_axis(inputs.shape)
-        x = ops.cast(inputs, self.compute_dtype)
+    @property
+    def current_decay(self) -> Any:
+        """The decay in use; a scalar tensor where it is learned."""
+        return self.decay
+
+    def step(self, x: Any, u: Any) -> tuple[Any, Any]:
+        h = self.current_decay * u + x
+        s = surrogates.spike(h - self.threshold, self.surrogate)
+        reset = ops.stop_gradient(s) if self.detach_reset else s
+        if self.reset == "hard":
+            return s, h * (1.0 - reset)
+        return s, h - self.threshold * reset
+
+    def sequence(self, x: Any, training: bool | None = None) -> Any:
+        settings = self.current_decay, self.threshold, self.reset
         if training is False:
             # No custom gradient in an inference graph: ONNX has no word for it.
-            return kernels.lif_forward(
-                x, self.decay, self.threshold, self.reset
-            )
-        return kernels.lif(
-            x,
-            self.decay,
-            self.threshold,
-            self.reset,
-            self.detach_reset,
-            self.surrogate,
-        )
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        _check_time_axis(input_shape)
-        return tuple(input_shape)
+            return kernels.lif_forward(x, *settings)
+        return kernels.lif(x, *settings, self.detach_reset, self.surrogate)
 
     def get_config(self) -> dict[str, Any]:
         config = {
@@ -135,20 +124,3 @@ class LIF(keras.layers.Layer):
             "surrogate": surrogates.serialize(self.surrogate),
         }
         return {**super().get_config(), **config}
-
-
-def _check_time_axis(shape: Any) -> None:
-    if len(shape) < 2:
-        raise ValueError(
-            "LIF expects a sequence of shape [batch, T, ...]. "
-            f"Received an input of shape {tuple(shape)}. For a still input, "
-            "add the time axis with `keras_tcl.layers.DirectEncoding`."
-        )
-    if not shape[1]:
-        raise ValueError(
-            "LIF needs to know the number of time steps T, axis 1 of its "
-            "input, and at least one. "
-            f"Received an input of shape {tuple(shape)}. Give T in the "
-            "input's shape, for example `keras.Input((4, ...))`; in a tf.data "
-            "pipeline, fix it with `tf.ensure_shape`."
-        )

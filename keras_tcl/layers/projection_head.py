@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.layers.checks import positive_integer
+from keras_tcl import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -45,9 +45,9 @@ class ProjectionHead(keras.layers.Layer):
         self, dimension: int = 128, hidden: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.dimension = positive_integer("dimension", dimension)
+        self.dimension = checks.integer("dimension", dimension)
         if hidden is not None:
-            hidden = positive_integer("hidden", hidden)
+            hidden = checks.integer("hidden", hidden)
         self.hidden = hidden
 
     def build(self, input_shape: Any) -> None:

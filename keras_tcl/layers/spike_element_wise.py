@@ -4,7 +4,9 @@ from typing import Any
 
 import keras
 
-CONNECTIONS = ("ADD", "AND", "IAND")
+from keras_tcl import checks
+
+CONNECTIONS = ("add", "and", "iand")
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -15,14 +17,14 @@ class SpikeElementWise(keras.layers.Layer):
 
     | connection | output | values |
     | --- | --- | --- |
-    | `"ADD"` | `s + i` | 0, 1, 2, ... |
-    | `"AND"` | `s * i` | 0, 1 |
-    | `"IAND"` | `i * (1 - s)` | 0, 1 |
+    | `"add"` | `s + i` | 0, 1, 2, ... |
+    | `"and"` | `s * i` | 0, 1 |
+    | `"iand"` | `i * (1 - s)` | 0, 1 |
 
-    No neuron follows, so after `"ADD"` the values are small integers.
+    No neuron follows, so after `"add"` the values are small integers.
 
     Args:
-        connection: One of `"ADD"`, `"AND"`, `"IAND"`. Defaults to `"ADD"`.
+        connection: One of `"add"`, `"and"`, `"iand"`. Defaults to `"add"`.
 
     Call arguments:
         inputs: Pair `(spikes, shortcut)` of tensors of one shape.
@@ -35,22 +37,18 @@ class SpikeElementWise(keras.layers.Layer):
 
     >>> spikes = keras.ops.convert_to_tensor([0.0, 0.0, 1.0, 1.0])
     >>> shortcut = keras.ops.convert_to_tensor([0.0, 1.0, 0.0, 1.0])
-    >>> keras_tcl.layers.SpikeElementWise("IAND")((spikes, shortcut))
-    array([0., 1., 0., 0.], dtype=float32)
+    >>> joined = keras_tcl.layers.SpikeElementWise("iand")((spikes, shortcut))
+    >>> keras.ops.convert_to_numpy(joined).tolist()
+    [0.0, 1.0, 0.0, 0.0]
 
     Reference:
 
     - [Fang et al., 2021](https://arxiv.org/abs/2102.04159)
     """
 
-    def __init__(self, connection: str = "ADD", **kwargs: Any) -> None:
+    def __init__(self, connection: str = "add", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if connection not in CONNECTIONS:
-            raise ValueError(
-                f"`connection` must be one of {CONNECTIONS}. "
-                f"Received: connection={connection!r}."
-            )
-        self.connection = connection
+        self.connection = checks.choice("connection", connection, CONNECTIONS)
 
     def build(self, input_shape: Any) -> None:
         # A single tensor would unpack along its batch axis.
@@ -66,9 +64,9 @@ class SpikeElementWise(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         spikes, shortcut = inputs
-        if self.connection == "ADD":
+        if self.connection == "add":
             return spikes + shortcut
-        if self.connection == "AND":
+        if self.connection == "and":
             return spikes * shortcut
         return shortcut * (1 - spikes)
 

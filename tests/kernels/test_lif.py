@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from keras_tcl import kernels, surrogates
-from keras_tcl.kernels.lif import UNROLL_LIMIT
+from keras_tcl.kernels import UNROLL_LIMIT
 from tests.kernels import reference
 from tests.kernels.reference import BACKEND, output_and_gradient, to_numpy
 from tests.surrogates import closed_forms
@@ -281,12 +281,12 @@ def test_blocks_equal_the_portable_version(
     """Also where the batch, or one sample, is worked on in several parts."""
     import torch
 
-    from keras_tcl.kernels.lif import portable_lif
+    from keras_tcl.kernels import portable_lif
 
     settings = (0.7, 0.9, reset, detach_reset, surrogates.get(surrogate))
     x, upstream = (torch.randn(shape) + shift for shift in (0.3, 0.0))
     results = []
-    for function in (kernels.lif, portable_lif):
+    for function in (kernels.lif, portable_lif.lif):
         inputs = x.clone().requires_grad_()
         spikes = function(inputs, *settings)
         spikes.backward(upstream)

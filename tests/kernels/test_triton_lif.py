@@ -30,11 +30,12 @@ pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 from keras_tcl.kernels import (  # noqa: E402
+    _fused_lif,
+    portable_lif,
     torch_autograd,
     torch_lif,
     triton_lif,
 )
-from keras_tcl.kernels.lif import _fused, portable_lif  # noqa: E402
 
 # Registers, the last T in registers, and through memory.
 TIMESTEPS = (1, 4, triton_lif.REGISTER_LIMIT, triton_lif.REGISTER_LIMIT + 3)
@@ -67,7 +68,7 @@ def test_equal_to_the_portable_version(
     )
     settings = (0.7, 0.9, reset, detach_reset, surrogates.get(surrogate))
     spikes, gradient = run(triton, x, upstream, *settings)
-    expected, expected_gradient = run(portable_lif, x, upstream, *settings)
+    expected, expected_gradient = run(portable_lif.lif, x, upstream, *settings)
     # A potential within rounding of the threshold, or of an edge of the
     # rectangle, may fall on either side.
     same = (spikes == expected).all(dim=1)
@@ -116,7 +117,7 @@ def test_any_memory_layout(timesteps):
     upstream = torch.ones((), device=DEVICE).expand(x.shape)
     settings = (0.5, 1.0, "hard", False, surrogates.ATan())
     spikes, gradient = run(triton, x, upstream, *settings)
-    expected, expected_gradient = run(portable_lif, x, upstream, *settings)
+    expected, expected_gradient = run(portable_lif.lif, x, upstream, *settings)
     torch.testing.assert_close(spikes, expected)
     torch.testing.assert_close(gradient, expected_gradient)
 
@@ -154,13 +155,13 @@ def test_what_it_is_chosen_for():
 
     x = on_gpu(2, 4, 3)
     for known in closed_forms.BY_NAME:
-        assert _fused(x, surrogates.get(known)) is triton_lif
-    assert _fused(x) is triton_lif
-    assert _fused(x, Own()) is None
-    assert _fused(x, lambda v: v) is None
-    assert _fused(on_gpu(0, 4, 3)) is None
-    assert _fused(on_gpu(2**16, 2, 2**15)) is None
-    assert _fused(torch.zeros(2, 4, 3)) is torch_lif
+        assert _fused_lif(x, surrogates.get(known)) is triton_lif
+    assert _fused_lif(x) is triton_lif
+    assert _fused_lif(x, Own()) is None
+    assert _fused_lif(x, lambda v: v) is None
+    assert _fused_lif(on_gpu(0, 4, 3)) is None
+    assert _fused_lif(on_gpu(2**16, 2, 2**15)) is None
+    assert _fused_lif(torch.zeros(2, 4, 3)) is torch_lif
 
 
 COMPILE = """
@@ -170,11 +171,14 @@ from triton.compiler import ASTSource
 from keras_tcl.kernels import triton_lif as kernels
 
 target = GPUTarget("cuda", 90, 32)
-for type_of_x, timesteps in itertools.product(("fp32", "bf16"), (4, 16, 40)):
+for type_of_x, timesteps, learned in itertools.product(
+    ("fp32", "bf16"), (4, 16, 40), (False, True)
+):
     for kernel in (kernels._forward_kernel, kernels._backward_kernel):
         constants = dict(
             T=timesteps, HARD=True, BLOCK=kernels.BLOCK, DETACH_RESET=False,
             SLOPE="ATan", IN_REGISTERS=timesteps <= kernels.REGISTER_LIMIT,
+            LEARNED=learned,
         )
         types = dict.fromkeys(kernel.arg_names, "*" + type_of_x)
         types.update(
@@ -182,6 +186,8 @@ for type_of_x, timesteps in itertools.product(("fp32", "bf16"), (4, 16, 40)):
             **dict.fromkeys(("decay", "threshold", "parameter"), "fp32"),
             **dict.fromkeys(constants, "constexpr"),
         )
+        if learned:
+            types.update(decay="*fp32", parts="*fp32")
         source = ASTSource(
             kernel,
             {name: types[name] for name in kernel.arg_names},
@@ -206,4 +212,4 @@ def test_compiles_for_a_gpu():
     )
     assert not done.returncode, done.stderr
     sizes = [int(line.split()[-1]) for line in done.stdout.splitlines()]
-    assert len(sizes) == 12 and min(sizes) > 1000
+    assert len(sizes) == 24 and min(sizes) > 1000

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_tcl.layers import LIF, DirectEncoding, TimeDistributed
+from keras_tcl.layers import LIF, DirectEncoding, EachStep
 
 BACKEND = keras.config.backend()
 # The converter behind Keras' export, for each backend.
@@ -30,8 +30,8 @@ def test_onnx(timesteps, tmp_path):
     inputs = keras.Input((4, 4, 2))
     x = keras.layers.Conv2D(3, 3, padding="same")(inputs)
     x = LIF()(DirectEncoding(timesteps)(x))
-    x = TimeDistributed(keras.layers.Conv2D(3, 3))(x)
-    x = TimeDistributed(keras.layers.BatchNormalization())(x)
+    x = EachStep(keras.layers.Conv2D(3, 3))(x)
+    x = EachStep(keras.layers.BatchNormalization())(x)
     outputs = LIF(threshold=0.25, reset="soft")(x)
     model = keras.Model(inputs, outputs)
     x = np.random.default_rng(0).normal(size=(3, 4, 4, 2)).astype("float32")

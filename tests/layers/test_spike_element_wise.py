@@ -10,9 +10,9 @@ from tests.layer_checks import run_layer_checks
 SPIKES = np.array([[0.0, 0.0, 1.0, 1.0]])
 SHORTCUT = np.array([[0.0, 1.0, 0.0, 1.0]])
 TRUTH_TABLES = {
-    "ADD": [[0, 1, 1, 2]],
-    "AND": [[0, 0, 0, 1]],
-    "IAND": [[0, 1, 0, 0]],
+    "add": [[0, 1, 1, 2]],
+    "and": [[0, 0, 0, 1]],
+    "iand": [[0, 1, 0, 0]],
 }
 
 
@@ -29,7 +29,7 @@ def test_layer(tmp_path):
     shape = (2, 3, 2, 2, 4)
     run_layer_checks(
         SpikeElementWise,
-        {"connection": "IAND"},
+        {"connection": "iand"},
         [shape, shape],
         shape,
         folder=tmp_path,
@@ -37,12 +37,12 @@ def test_layer(tmp_path):
 
 
 def test_adds_by_default():
-    assert SpikeElementWise().connection == "ADD"
+    assert SpikeElementWise().connection == "add"
 
 
-@pytest.mark.parametrize("connection", ["add", "OR", None], ids=repr)
+@pytest.mark.parametrize("connection", ["ADD", "or", None], ids=repr)
 def test_refuses_a_connection(connection):
-    message = f"`connection` must be one of.*ADD.*connection={connection!r}"
+    message = f"`connection` must be one of.*add.*connection={connection!r}"
     with pytest.raises(ValueError, match=message):
         SpikeElementWise(connection)
 

@@ -7,7 +7,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
-class TimeDistributed(keras.layers.Wrapper):
+class EachStep(keras.layers.Wrapper):
     """Applies a layer to every time step, with time folded into the batch.
 
     `[batch, T, ...]` becomes `[batch * T, ...]`, the layer runs once, and the
@@ -34,7 +34,7 @@ class TimeDistributed(keras.layers.Wrapper):
 
     Example:
 
-    >>> layer = keras_tcl.layers.TimeDistributed(keras.layers.Conv2D(8, 3))
+    >>> layer = keras_tcl.layers.EachStep(keras.layers.Conv2D(8, 3))
     >>> layer(keras.ops.zeros((2, 4, 32, 32, 3))).shape
     (2, 4, 30, 30, 8)
     """
@@ -78,7 +78,7 @@ class TimeDistributed(keras.layers.Wrapper):
 def _step_shape(shape: Any) -> tuple[int | None, ...]:
     if len(shape) < 3:
         raise ValueError(
-            "TimeDistributed expects a sequence of shape [batch, T, ...] with "
+            "EachStep expects a sequence of shape [batch, T, ...] with "
             "at least one axis after the time axis. Received an input of "
             f"shape {tuple(shape)}."
         )

@@ -5,12 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tcl import checks
 from keras_tcl.layers.batch_normalization import BatchNormalization
-from keras_tcl.surrogates.surrogate import positive
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
-class TDBatchNormalization(BatchNormalization):
+class ThresholdDependentBatchNormalization(BatchNormalization):
     r"""Threshold-dependent batch normalization (tdBN).
 
     Brings the input of spiking neurons to the scale of their threshold, so
@@ -23,7 +23,7 @@ class TDBatchNormalization(BatchNormalization):
 
     Mean and variance of a channel are taken over every other axis: over
     batch, time and space of a sequence `[B, T, H, W, C]`. Inside
-    `keras_tcl.layers.TimeDistributed`, where time is part of the batch, it
+    `keras_tcl.layers.EachStep`, where time is part of the batch, it
     is the same.
 
     The factor `alpha * threshold` is not part of `gamma`, which starts at 1
@@ -37,7 +37,8 @@ class TDBatchNormalization(BatchNormalization):
         threshold: Float greater than 0, threshold of the neurons that
             follow. Defaults to `1.0`.
         momentum: Float, share of the moving statistics that is kept at each
-            training step. Defaults to `0.9`.
+            training step. Defaults to `0.9`, as in PyTorch's reference code
+            (which writes 0.1).
         epsilon: Float greater than 0. Defaults to `1e-5`.
         **kwargs: As for `keras.layers.BatchNormalization`.
 
@@ -53,7 +54,7 @@ class TDBatchNormalization(BatchNormalization):
 
     Example:
 
-    >>> layer = keras_tcl.layers.TDBatchNormalization(alpha=0.5**0.5)
+    >>> layer = keras_tcl.layers.ThresholdDependentBatchNormalization(0.5**0.5)
     >>> layer(keras.ops.ones((2, 4, 8, 8, 3))).shape
     (2, 4, 8, 8, 3)
 
@@ -70,9 +71,9 @@ class TDBatchNormalization(BatchNormalization):
         epsilon: float = 1e-5,
         **kwargs: Any,
     ) -> None:
-        super().__init__(momentum, epsilon, **kwargs)
-        self.alpha = positive("alpha", alpha)
-        self.threshold = positive("threshold", threshold)
+        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+        self.alpha = checks.positive("alpha", alpha)
+        self.threshold = checks.positive("threshold", threshold)
 
     @property
     def factor(self) -> float:

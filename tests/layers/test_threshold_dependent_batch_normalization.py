@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_tcl.layers import TDBatchNormalization, TimeDistributed
+from keras_tcl.layers import EachStep, ThresholdDependentBatchNormalization
 
 RNG = np.random.default_rng(0)
 
 
 def layer_with_weights(**kwargs):
-    layer = TDBatchNormalization(alpha=0.5**0.5, threshold=0.6, **kwargs)
+    layer = ThresholdDependentBatchNormalization(
+        alpha=0.5**0.5, threshold=0.6, **kwargs
+    )
     layer.build((None, 4, 5, 5, 3))
     for variable in layer.weights:
         variable.assign(RNG.uniform(0.5, 1.5, 3))
@@ -58,10 +60,10 @@ def test_inference_uses_moving_statistics():
     )
 
 
-def test_inside_time_distributed_it_is_the_same():
+def test_inside_each_step_it_is_the_same():
     x = sequence().astype("float32")
-    plain = TDBatchNormalization(alpha=0.5)
-    wrapped = TimeDistributed(TDBatchNormalization(alpha=0.5))
+    plain = ThresholdDependentBatchNormalization(alpha=0.5)
+    wrapped = EachStep(ThresholdDependentBatchNormalization(alpha=0.5))
     np.testing.assert_allclose(
         ops.convert_to_numpy(ops.stop_gradient(wrapped(x, training=True))),
         ops.convert_to_numpy(ops.stop_gradient(plain(x, training=True))),
@@ -70,7 +72,7 @@ def test_inside_time_distributed_it_is_the_same():
 
 
 def test_starts_at_the_scale_of_the_threshold():
-    layer = TDBatchNormalization(alpha=1.0, threshold=0.5)
+    layer = ThresholdDependentBatchNormalization(alpha=1.0, threshold=0.5)
     x = RNG.normal(-7.0, 4.0, (64, 4, 8)).astype("float32")
     outputs = ops.convert_to_numpy(ops.stop_gradient(layer(x, training=True)))
     np.testing.assert_allclose(outputs.std(axis=(0, 1)), 0.5, rtol=1e-4)
@@ -80,7 +82,9 @@ def test_starts_at_the_scale_of_the_threshold():
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("scale", [True, False])
 def test_works_without_center_or_scale(center, scale):
-    layer = TDBatchNormalization(alpha=0.5, center=center, scale=scale)
+    layer = ThresholdDependentBatchNormalization(
+        alpha=0.5, center=center, scale=scale
+    )
     x = sequence().astype("float32")
     outputs = ops.convert_to_numpy(ops.stop_gradient(layer(x, training=True)))
     np.testing.assert_allclose(outputs.std(axis=(0, 1, 2, 3)), 0.5, rtol=1e-4)
@@ -89,7 +93,9 @@ def test_works_without_center_or_scale(center, scale):
 def test_another_axis():
     x = sequence().astype("float32")
     last = layer_with_weights()
-    second = TDBatchNormalization(alpha=0.5**0.5, threshold=0.6, axis=1)
+    second = ThresholdDependentBatchNormalization(
+        alpha=0.5**0.5, threshold=0.6, axis=1
+    )
     second.build((None, 3, 5, 5, 4))
     second.set_weights([ops.convert_to_numpy(v.value) for v in last.weights])
     np.testing.assert_allclose(
@@ -102,8 +108,8 @@ def test_another_axis():
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision(policy):
     x = sequence().astype("float32")
-    exact = TDBatchNormalization(alpha=0.5)(x, training=True)
-    layer = TDBatchNormalization(alpha=0.5, dtype=policy)
+    exact = ThresholdDependentBatchNormalization(alpha=0.5)(x, training=True)
+    layer = ThresholdDependentBatchNormalization(alpha=0.5, dtype=policy)
     outputs = layer(ops.cast(x, layer.compute_dtype), training=True)
     assert keras.backend.standardize_dtype(outputs.dtype) == policy[6:]
     np.testing.assert_allclose(
@@ -114,11 +120,13 @@ def test_half_precision(policy):
 
 
 def test_config_round_trip():
-    layer = TDBatchNormalization(0.5, 0.7, momentum=0.8, epsilon=1e-3)
+    layer = ThresholdDependentBatchNormalization(
+        0.5, 0.7, momentum=0.8, epsilon=1e-3
+    )
     copy = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(layer)
     )
-    assert isinstance(copy, TDBatchNormalization)
+    assert isinstance(copy, ThresholdDependentBatchNormalization)
     assert copy.get_config() == layer.get_config()
     assert (copy.alpha, copy.threshold, copy.momentum) == (0.5, 0.7, 0.8)
 
@@ -127,4 +135,4 @@ def test_config_round_trip():
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "1"])
 def test_refuses_a_wrong_factor(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be"):
-        TDBatchNormalization(**{name: value})
+        ThresholdDependentBatchNormalization(**{name: value})

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_tcl.layers import TimeDistributed
+from keras_tcl.layers import EachStep
 from tests.kernels.reference import BACKEND, to_numpy
 from tests.layer_checks import run_layer_checks
 
@@ -29,7 +29,7 @@ class TrainingFlag(keras.layers.Layer):
 
 def test_layer(tmp_path):
     run_layer_checks(
-        TimeDistributed,
+        EachStep,
         lambda: {"layer": keras.layers.BatchNormalization()},
         (2, 3, 2, 2, 4),
         (2, 3, 2, 2, 4),
@@ -51,7 +51,7 @@ def test_layer(tmp_path):
 def test_equals_the_layer_at_every_step(name, arguments, trailing):
     layer = getattr(keras.layers, name)(*arguments)
     x = sequence(2, 4, *trailing)
-    together = to_numpy(TimeDistributed(layer)(x))
+    together = to_numpy(EachStep(layer)(x))
     for t in range(4):
         np.testing.assert_allclose(
             together[:, t], to_numpy(layer(x[:, t])), rtol=1e-5, atol=1e-6
@@ -59,7 +59,7 @@ def test_equals_the_layer_at_every_step(name, arguments, trailing):
 
 
 def test_folds_batch_major():
-    rows = to_numpy(TimeDistributed(RowNumber())(np.zeros((3, 4, 2))))
+    rows = to_numpy(EachStep(RowNumber())(np.zeros((3, 4, 2))))
     np.testing.assert_array_equal(rows[..., 0], np.arange(12).reshape(3, 4))
     np.testing.assert_array_equal(rows[..., 0], rows[..., 1])
 
@@ -67,7 +67,7 @@ def test_folds_batch_major():
 def test_batch_normalization_is_over_batch_time_and_space():
     x = sequence(3, 4, 2, 2, 5) * np.arange(1, 6) + np.arange(5)
     norm = keras.layers.BatchNormalization(momentum=0.75, epsilon=1e-5)
-    y = TimeDistributed(norm)(x, training=True)
+    y = EachStep(norm)(x, training=True)
     mean, variance = x.mean((0, 1, 2, 3)), x.var((0, 1, 2, 3))
     np.testing.assert_allclose(
         to_numpy(y), (x - mean) / np.sqrt(variance + 1e-5), atol=1e-4
@@ -84,20 +84,20 @@ def test_batch_normalization_is_over_batch_time_and_space():
     "training, expected", [(None, -1), (False, 0), (True, 1)]
 )
 def test_hands_the_training_flag_on(training, expected):
-    y = TimeDistributed(TrainingFlag())(np.zeros((1, 2, 3)), training=training)
+    y = EachStep(TrainingFlag())(np.zeros((1, 2, 3)), training=training)
     np.testing.assert_array_equal(to_numpy(y), expected)
 
 
 def test_hands_the_training_flag_of_a_model_on():
     inputs = keras.Input((2, 3))
-    model = keras.Model(inputs, TimeDistributed(TrainingFlag())(inputs))
+    model = keras.Model(inputs, EachStep(TrainingFlag())(inputs))
     x = np.zeros((1, 2, 3))
     np.testing.assert_array_equal(to_numpy(model(x, training=True)), 1)
     np.testing.assert_array_equal(model.predict(x, verbose=0), 0)
 
 
 def test_a_layer_without_a_training_flag_gets_none():
-    y = TimeDistributed(RowNumber())(np.zeros((1, 2, 3)), training=True)
+    y = EachStep(RowNumber())(np.zeros((1, 2, 3)), training=True)
     assert tuple(y.shape) == (1, 2, 3)
 
 
@@ -114,7 +114,7 @@ def test_a_layer_without_a_training_flag_gets_none():
     ],
 )
 def test_unknown_axes(batch_shape, expected):
-    layer = TimeDistributed(keras.layers.Conv2D(5, 3))
+    layer = EachStep(keras.layers.Conv2D(5, 3))
     assert layer(keras.Input(batch_shape=batch_shape)).shape == expected
     assert layer.compute_output_shape(batch_shape) == expected
     if BACKEND == "tensorflow":
@@ -129,7 +129,7 @@ def test_unknown_axes(batch_shape, expected):
 
 
 def test_takes_any_number_of_steps():
-    layer = TimeDistributed(keras.layers.Dense(5))
+    layer = EachStep(keras.layers.Dense(5))
     for timesteps in (1, 3, 4):
         assert tuple(layer(sequence(2, timesteps, 3)).shape) == (
             2,
@@ -139,7 +139,7 @@ def test_takes_any_number_of_steps():
 
 
 def test_empty_batch():
-    layer = TimeDistributed(keras.layers.Dense(5))
+    layer = EachStep(keras.layers.Dense(5))
     assert tuple(layer(sequence(0, 4, 3)).shape) == (0, 4, 5)
 
 
@@ -148,13 +148,13 @@ def test_empty_batch():
 
 def test_keeps_the_precision_of_the_layer():
     keras.config.set_dtype_policy("mixed_bfloat16")
-    layer = TimeDistributed(keras.layers.Rescaling(1.0, dtype="float32"))
+    layer = EachStep(keras.layers.Rescaling(1.0, dtype="float32"))
     x = np.full((1, 2, 3), 1 + 2.0**-20, "float32")
     y = layer(x)
     np.testing.assert_array_equal(to_numpy(y), x)  # bfloat16 makes a 1 of it.
     assert keras.backend.standardize_dtype(y.dtype) == "float32"
     assert layer(keras.Input((2, 3), dtype="float32")).dtype == "float32"
-    revived = TimeDistributed.from_config(layer.get_config())
+    revived = EachStep.from_config(layer.get_config())
     assert revived.compute_dtype == "float32"
 
 
@@ -163,11 +163,11 @@ def test_keeps_the_precision_of_the_layer():
 
 @pytest.mark.parametrize("shape", [(2,), (2, 3)])
 def test_refuses_an_input_without_features(shape):
-    layer = TimeDistributed(keras.layers.Dense(2))
+    layer = EachStep(keras.layers.Dense(2))
     with pytest.raises(ValueError, match=r"\[batch, T, ...\].*\(2,"):
         layer(np.zeros(shape))
 
 
 def test_refuses_what_is_no_layer():
     with pytest.raises(ValueError, match="isn't a supported layer"):
-        TimeDistributed(ops.relu)
+        EachStep(ops.relu)
