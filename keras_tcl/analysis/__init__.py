@@ -3,8 +3,6 @@
 The plots need matplotlib (`pip install keras_tcl[plot]`), nothing else does.
 """
 
-from keras_tcl.analysis.embeddings import embeddings
-from keras_tcl.analysis.firing_rates import firing_rates
 from keras_tcl.analysis.latency_monitor import LatencyMonitor
 from keras_tcl.analysis.plots import (
     plot_embeddings,
@@ -12,7 +10,8 @@ from keras_tcl.analysis.plots import (
     plot_latency,
     plot_spike_raster,
 )
-from keras_tcl.analysis.spikes import spikes
+from keras_tcl.analysis.projections import embeddings
+from keras_tcl.analysis.rates import firing_rates, spikes
 
 __all__ = [
     "LatencyMonitor",

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_tcl.analysis.firing_rates import rate_probe
-from keras_tcl.analysis.neurons import GROUPINGS, grouped_layers
-from keras_tcl.analysis.probe import Probe, check_arguments
-from keras_tcl.layers.checks import positive_integer
-from keras_tcl.models.latency import batches_of, correct_by_latency
+from keras_tcl import checks
+from keras_tcl.analysis.measurement import check_data, network_of, reader
+from keras_tcl.analysis.rates import GROUPINGS, grouped_layers, rates_of
+from keras_tcl.inference.latency import batches_of, correct_by_latency
+from keras_tcl.inference.readout import Readout
 
 
 class LatencyMonitor(keras.callbacks.Callback):
@@ -43,11 +43,13 @@ class LatencyMonitor(keras.callbacks.Callback):
 
     Example:
 
-    ```python
-    monitor = keras_tcl.analysis.LatencyMonitor((x_test, y_test))
-    history = model.fit(x_train, y_train, epochs=10, callbacks=[monitor])
-    history.history["val_accuracy_t1"]
-    ```
+    >>> model = keras_tcl.models.sew_resnet([1, 1], [4, 8], (8, 8, 1), 10)
+    >>> model.compile("sgd", keras_tcl.losses.TET())
+    >>> x, y = np.random.randint(0, 256, (16, 8, 8, 1)), np.arange(16) % 10
+    >>> monitor = keras_tcl.analysis.LatencyMonitor((x, y))
+    >>> history = model.fit(x, y, verbose=0, callbacks=[monitor]).history
+    >>> [name for name in sorted(history) if "val" in name]
+    ['val_accuracy_t1', 'val_accuracy_t2', 'val_accuracy_t3', 'val_accuracy_t4']
     """
 
     def __init__(
@@ -75,37 +77,36 @@ class LatencyMonitor(keras.callbacks.Callback):
                 f"Received: {len(validation_data[0])} samples, "
                 f"{len(validation_data[1])} labels."
             )
-        if by not in GROUPINGS:
-            raise ValueError(
-                f"`by` must be one of {GROUPINGS}. Received: by={by!r}."
-            )
         self.validation_data = validation_data
-        self.by = by
-        self.frequency = positive_integer("frequency", frequency)
-        self.batch_size = positive_integer("batch_size", batch_size)
-        self._probe: Probe | None = None
+        self.by = checks.choice("by", by, GROUPINGS)
+        self.frequency = checks.integer("frequency", frequency)
+        self.batch_size = checks.integer("batch_size", batch_size)
+        self._reader: Readout | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        model = self.model
+        network = network_of(self.model)
         data = self.validation_data
-        check_arguments(model, data[0] if self._has_arrays() else data)
+        check_data(self.model, data[0] if self._has_arrays() else data)
+        groups = {
+            **grouped_layers(network, "model"),
+            **grouped_layers(network, self.by),
+        }
         # Kept from epoch to epoch, so that it is compiled once.
-        groups = grouped_layers(model, "model")
-        self._probe = rate_probe(model, groups | grouped_layers(model, self.by))
+        self._reader = reader(network, rates_of(groups))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None and (epoch + 1) % self.frequency == 0:
             logs.update(self._measure())
 
     def on_train_end(self, logs: Any = None) -> None:
-        self._probe = None
+        self._reader = None
 
     def _measure(self) -> dict[str, float]:
         hits, total = np.zeros(1), 0
         rates: dict[str, float] = {}
-        probe: Any = self._probe
+        reader: Any = self._reader
         for x, y in self._batches():
-            outputs = probe.predict_on_batch(x)
+            outputs = reader.predict_on_batch(x)
             logits = outputs["logits"]
             hits = hits + correct_by_latency(logits, y)
             for name, rate in outputs["results"].items():

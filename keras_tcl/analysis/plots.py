@@ -4,11 +4,13 @@ Each draws into the matplotlib Axes it is given, or into a new figure of its
 own, and returns the Axes. `ax.figure.savefig("plot.png")` writes it to a file.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from keras_tcl import checks
 from keras_tcl.optional import require
 
 MARKERS = "os^vD*PX<>"
@@ -33,43 +35,31 @@ def plot_latency(accuracies: Mapping[str, Any], ax: Any = None) -> Any:
 
     Example:
 
-    ```python
-    accuracies = {"STCL": model.evaluate_timesteps(x_test, y_test)}
-    ax = keras_tcl.analysis.plot_latency(accuracies)
-    ax.figure.savefig("latency.png")
-    ```
+    >>> ax = keras_tcl.analysis.plot_latency({"STCL": [0.7, 0.8, 0.82, 0.83]})
+    >>> ax.figure.savefig("latency.png")  # doctest: +SKIP
     """
     curves = {
-        name: _array(f"accuracies[{name!r}]", values, ranks=(1, 2))
+        name: np.atleast_2d(_array(f"accuracies[{name!r}]", values, 1, 2))
         for name, values in _mapping("accuracies", accuracies).items()
     }
-    for name, values in curves.items():
+    for name, runs in curves.items():
         # NaN is no fraction either.
-        if not ((values >= 0) & (values <= 1)).all():
+        if not ((runs >= 0) & (runs <= 1)).all():
             raise ValueError(
-                "`accuracies` must be fractions between 0 and 1, as "
-                "`evaluate_timesteps` returns them. Received: "
-                f"accuracies[{name!r}]={values.tolist()}. Divide percentages "
-                "by 100."
+                "`accuracies` must be fractions between 0 and 1. Divide "
+                f"percentages by 100. Received: {name!r}: {runs.tolist()}."
             )
     ax = _axes(ax)
-    for marker, (name, values) in zip(
-        MARKERS * len(curves), curves.items(), strict=False
-    ):
-        runs = 100 * np.atleast_2d(values)
+    markers = itertools.cycle(MARKERS)
+    for marker, (name, runs) in zip(markers, curves.items(), strict=False):
         steps = np.arange(1, runs.shape[1] + 1)
-        mean, deviation = runs.mean(axis=0), runs.std(axis=0)
+        mean, deviation = 100 * runs.mean(axis=0), 100 * runs.std(axis=0)
         (line,) = ax.plot(steps, mean, marker=marker, label=name)
         if len(runs) > 1:
-            ax.fill_between(
-                steps,
-                mean - deviation,
-                mean + deviation,
-                color=line.get_color(),
-                alpha=0.2,
-                linewidth=0,
-            )
-    ax.set_xticks(range(1, 1 + max(v.shape[-1] for v in curves.values())))
+            band = mean - deviation, mean + deviation
+            color = line.get_color()
+            ax.fill_between(steps, *band, color=color, alpha=0.2, linewidth=0)
+    ax.set_xticks(range(1, 1 + max(v.shape[1] for v in curves.values())))
     ax.set_xlabel("time steps used in inference")
     ax.set_ylabel("accuracy, %")
     ax.grid(alpha=0.3)
@@ -97,23 +87,17 @@ def plot_firing_rates(rates: Mapping[str, Any], ax: Any = None) -> Any:
 
     Example:
 
-    ```python
-    rates = keras_tcl.analysis.firing_rates(model, x_test, by="block")
-    keras_tcl.analysis.plot_firing_rates(rates)
-    ```
+    >>> rates = {"stem": [0.1, 0.2], "stage1": [0.1, 0.15]}  # T = 2
+    >>> ax = keras_tcl.analysis.plot_firing_rates(rates)
     """
     bars = _bars(_mapping("rates", rates))
     names = list(next(iter(bars.values())))
     ax = _axes(ax)
-    width = 0.8 / len(bars)
-    places = np.arange(len(names))
+    places, width = np.arange(len(names)), 0.8 / len(bars)
     for number, (label, heights) in enumerate(bars.items()):
-        ax.bar(
-            places + (number - (len(bars) - 1) / 2) * width,
-            [100 * heights[name] for name in names],
-            width,
-            label=label,
-        )
+        shift = (number - (len(bars) - 1) / 2) * width
+        percent = [100 * heights[name] for name in names]
+        ax.bar(places + shift, percent, width, label=label)
     ax.set_xticks(places, names, rotation=45, ha="right")
     ax.set_ylabel("firing rate, %")
     ax.grid(axis="y", alpha=0.3)
@@ -142,28 +126,15 @@ def plot_spike_raster(
 
     Example:
 
-    ```python
-    of_stem = keras_tcl.analysis.spikes(model, x_test[:1], "stem")
-    keras_tcl.analysis.plot_spike_raster(of_stem[0])
-    ```
+    >>> spikes = np.random.randint(0, 2, (4, 8, 8, 16))  # T = 4
+    >>> ax = keras_tcl.analysis.plot_spike_raster(spikes, max_neurons=50)
     """
-    values = _array("spikes", spikes)
-    if values.ndim < 2:
-        raise ValueError(
-            "`spikes` must be [T, ...], the spikes of one sample: "
-            "`spikes(model, x, layer)[0]`. Received an array of shape "
-            f"{values.shape}."
-        )
-    if max_neurons < 1:
-        raise ValueError(
-            "`max_neurons` must be at least 1. "
-            f"Received: max_neurons={max_neurons}."
-        )
+    checks.integer("max_neurons", max_neurons)
+    values = _array("spikes", spikes, *range(2, 6))
     steps = values.reshape(len(values), -1)
     neurons = steps.shape[1]
-    drawn = np.linspace(
-        0, neurons - 1, min(neurons, max_neurons), dtype="int64"
-    )
+    count = min(neurons, max_neurons)
+    drawn = np.linspace(0, neurons - 1, count, dtype="int64")
     ax = _axes(ax)
     # Cells, not ticks: at four time steps, ticks would be lost in the white.
     ax.imshow(
@@ -173,11 +144,11 @@ def plot_spike_raster(
         aspect="auto",
         interpolation="nearest",
         origin="lower",
-        extent=(0.5, len(steps) + 0.5, -0.5, len(drawn) - 0.5),
+        extent=(0.5, len(steps) + 0.5, -0.5, count - 0.5),
     )
     ax.set_xticks(range(1, len(steps) + 1))
     ax.set_xlabel("time step")
-    of = f" ({len(drawn)} of {neurons:,})" if len(drawn) < neurons else ""
+    of = f" ({count} of {neurons:,})" if count < neurons else ""
     ax.set_ylabel(f"neuron{of}")
     return ax
 
@@ -203,12 +174,11 @@ def plot_embeddings(embeddings: Any, labels: Any = None, ax: Any = None) -> Any:
 
     Example:
 
-    ```python
-    of_stage = keras_tcl.analysis.embeddings(model, x_test[:500])
-    keras_tcl.analysis.plot_embeddings(of_stage["stage4"], y_test[:500])
-    ```
+    >>> embeddings = np.random.normal(size=(50, 4, 16))  # T = 4
+    >>> labels = np.arange(50) % 10
+    >>> ax = keras_tcl.analysis.plot_embeddings(embeddings, labels)
     """
-    values = _array("embeddings", embeddings, ranks=(3,))
+    values = _array("embeddings", embeddings, 3)
     samples, timesteps, _ = values.shape
     classes = np.zeros(samples, int) if labels is None else np.asarray(labels)
     if classes.shape != (samples,):
@@ -219,23 +189,24 @@ def plot_embeddings(embeddings: Any, labels: Any = None, ax: Any = None) -> Any:
         )
     points, explained = _principal_components(values)
     names, colors = np.unique(classes, return_inverse=True)
+    is_small = len(names) <= 10
     ax = _axes(ax)
-    palette = "tab10" if len(names) <= 10 else "nipy_spectral"
-    for t in range(timesteps):
+    for t, marker in zip(
+        range(timesteps), itertools.cycle(MARKERS), strict=False
+    ):
         drawn = ax.scatter(
-            points[:, t, 0],
-            points[:, t, 1],
+            *points[:, t].T,
             c=colors,
-            cmap=palette,
+            cmap="tab10" if is_small else "nipy_spectral",
             vmin=0,
-            vmax=9 if len(names) <= 10 else len(names) - 1,
-            marker=MARKERS[t % len(MARKERS)],
+            vmax=9 if is_small else len(names) - 1,
+            marker=marker,
             s=14,
             alpha=0.7,
             label=f"t = {t + 1}",
         )
     handles, texts = ax.get_legend_handles_labels()
-    if labels is not None and len(names) <= 10:
+    if labels is not None and is_small:
         handles += drawn.legend_elements(num=None)[0]
         texts += [f"class {name}" for name in names]
     ax.legend(handles, texts, loc="upper left", bbox_to_anchor=(1, 1))
@@ -264,41 +235,27 @@ def _principal_components(
 
 
 def _bars(rates: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Heights `{label: {group: rate}}`."""
-    methods = [isinstance(value, Mapping) for value in rates.values()]
-    if any(methods) and not all(methods):
+    """Heights `{label: {group: rate}}`: a label is a method, or a time step."""
+    if not isinstance(next(iter(rates.values())), Mapping):
+        of_steps = _array("rates", list(rates.values()), 2).T
+        return {
+            f"t = {t}": dict(zip(rates, of_groups, strict=True))
+            for t, of_groups in enumerate(of_steps, start=1)
+        }
+    bars = {
+        method: {
+            group: np.mean(_array(f"rates[{method!r}][{group!r}]", rate, 0, 1))
+            for group, rate in _mapping(f"rates[{method!r}]", groups).items()
+        }
+        for method, groups in rates.items()
+    }
+    groups = [set(of_method) for of_method in bars.values()]
+    if any(other != groups[0] for other in groups):
         raise ValueError(
-            "`rates` must be the rates of one model, or of several by name. "
-            f"Received a mixture under the keys {list(rates)}."
+            "`rates` must have the same layers or blocks for every method. "
+            f"Received: {groups}."
         )
-    if all(methods):
-        heights = {
-            method: {
-                group: float(_array("rates", rate, ranks=(0, 1)).mean())
-                for group, rate in _mapping("rates", of_method).items()
-            }
-            for method, of_method in rates.items()
-        }
-    else:
-        of_steps = {
-            group: _array(f"rates[{group!r}]", rate, ranks=(1,))
-            for group, rate in rates.items()
-        }
-        heights = {
-            f"t = {t}": {
-                group: float(rate[t - 1])
-                for group, rate in of_steps.items()
-                if t <= len(rate)
-            }
-            for t in range(1, 1 + max(map(len, of_steps.values())))
-        }
-    groups = [list(bars) for bars in heights.values()]
-    if any(set(other) != set(groups[0]) for other in groups):
-        raise ValueError(
-            "`rates` must have the same layers or blocks everywhere, of the "
-            f"same number of time steps. Received: {groups}."
-        )
-    return heights
+    return bars
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
@@ -310,16 +267,12 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _array(name: str, value: Any, ranks: Sequence[int] = ()) -> np.ndarray:
-    try:
-        array = np.asarray(value, "float64")
-    except (TypeError, ValueError):  # Words, or rows of different lengths.
-        array = np.empty(0)
-    if not array.size or (ranks and array.ndim not in ranks):
+def _array(name: str, value: Any, *ranks: int) -> np.ndarray:
+    array = np.asarray(value, "float64")
+    if not array.size or array.ndim not in ranks:
         raise ValueError(
-            f"`{name}` must be an array of numbers"
-            f"{f' with {ranks[-1]} axes at most' if ranks else ''}, not an "
-            f"empty one. Received: {name}={value!r}."
+            f"`{name}` must be an array of {' or '.join(map(str, ranks))} "
+            f"axes, and not empty. Received: shape {array.shape}."
         )
     return array
 

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 import keras_tcl
-from keras_tcl.layers import LIF
+from keras_tcl import graph
+from keras_tcl.layers import LIF, Neuron
 from tests.models import tiny
 
 
@@ -22,22 +23,27 @@ def event_network(**kwargs):
 
 
 def outputs_of(model, x):
-    """What every layer of the backbone puts out, through a plain graph."""
-    layers = model.backbone.layers[1:]
-    graph = keras.Model(
-        model.backbone.input, {layer.name: layer.output for layer in layers}
+    """What every layer of the network puts out, through a plain graph."""
+    network = model.network
+    every = keras.Model(
+        network.input, {k.name: k.output for k in network.layers[1:]}
     )
     x = keras.ops.cast(keras.ops.convert_to_tensor(x), "float32")
-    if model.rescaling is not None:
-        x = model.rescaling(x)
     return {
         name: np.asarray(keras.ops.convert_to_numpy(output))
-        for name, output in graph(x, training=False).items()
+        for name, output in every(x, training=False).items()
     }
 
 
-class PairNeuron(keras.layers.Layer):
+class PairNeuron(Neuron):
     """A neuron of another class: it fires where the input is positive."""
+
+    def step(self, x, state):
+        return keras.ops.cast(x > 0, x.dtype), state
+
+
+class NoNeuron(keras.layers.Layer):
+    """A layer that is no neuron, whatever its name is."""
 
     def call(self, inputs):
         return keras.ops.cast(inputs > 0, inputs.dtype)
@@ -46,21 +52,26 @@ class PairNeuron(keras.layers.Layer):
 class Composite(keras.layers.Layer):
     """A layer with a layer of neurons inside."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, neurons="inner_spike", **kwargs):
         super().__init__(**kwargs)
-        self.neurons = LIF(threshold=0.05, name="inner_spike")
+        self.neurons = LIF(threshold=0.05, name=neurons)
 
-    def call(self, inputs, training=None):
-        return self.neurons(inputs, training=training)
+    def call(self, inputs):
+        return self.walk(inputs, graph.call)
+
+    def walk(self, x, visit):
+        return visit(self.neurons, x)
 
 
 def custom_network(*layers):
-    """A backbone of the given layers after direct encoding."""
+    """A network of the given layers between direct encoding and classifier."""
     x = inputs = keras.Input((8, 8, 1))
     x = keras_tcl.layers.DirectEncoding(3)(x)
     for layer in layers:
         x = layer(x)
-    return keras_tcl.TCLModel(keras.Model(inputs, {"stage1": x}), tiny.CLASSES)
+    logits = keras_tcl.layers.Classifier(tiny.CLASSES)(x)
+    network = keras.Model(inputs, {"stage1": x, "logits": logits})
+    return keras_tcl.TCLModel(network)
 
 
 class Batches(keras.utils.PyDataset):

@@ -43,5 +43,9 @@ def test_projection_heads(kind):
 
 def test_no_heads():
     model, (x, _) = networks.image_network(), tiny.images(3)
-    with pytest.raises(ValueError, match="no projection heads"):
-        analysis.embeddings(model, x, projected=True)
+    for given in (model, model.network):
+        with pytest.raises(ValueError, match="no projection heads"):
+            analysis.embeddings(given, x, projected=True)
+    expected = analysis.embeddings(model, x)
+    for stage, values in analysis.embeddings(model.network, x).items():
+        np.testing.assert_array_equal(values, expected[stage])

@@ -6,7 +6,7 @@ import pytest
 
 import keras_tcl
 from keras_tcl import analysis
-from keras_tcl.analysis.neurons import grouped_layers
+from keras_tcl.analysis.rates import grouped_layers
 from keras_tcl.layers import LIF
 from tests.analysis import networks
 from tests.models import tiny
@@ -49,7 +49,7 @@ def test_rate_of_a_layer_is_the_mean_of_its_spikes(kind):
     ],
 )
 def test_groups(by, groups):
-    found = grouped_layers(networks.image_network(), by)
+    found = grouped_layers(networks.image_network().network, by)
     assert {name: len(layers) for name, layers in found.items()} == groups
     assert list(found) == list(groups)
 
@@ -78,13 +78,13 @@ def test_block_output_of_sew_is_the_sum_with_the_shortcut():
 
 def test_groups_of_other_networks():
     model = keras_tcl.spiking_resnet([1, 1], [4, 8], (8, 8, 1), 3)
-    outputs = grouped_layers(model, "block_output")
+    outputs = grouped_layers(model.network, "block_output")
     assert list(outputs["stage2_block1"]) == ["stage2_block1_2"]
     model = keras_tcl.models.spiking_vgg([[4], [4, 4]], (8, 8, 1), 3)
     units = ["stage1_1", "stage2_1", "stage2_2"]
-    assert list(grouped_layers(model, "layer")) == units
-    assert list(grouped_layers(model, "block")) == units
-    assert list(grouped_layers(model, "stage")) == ["stage1", "stage2"]
+    assert list(grouped_layers(model.network, "layer")) == units
+    assert list(grouped_layers(model.network, "block")) == units
+    assert list(grouped_layers(model.network, "stage")) == ["stage1", "stage2"]
 
 
 def test_neurons_of_the_classifier():
@@ -102,6 +102,7 @@ def test_neurons_of_ones_own():
         networks.PairNeuron(name="first_spike"),
         networks.Composite(),
         networks.PairNeuron(name="not_named_so"),
+        networks.NoNeuron(name="no_neuron_spike"),
     )
     x = np.full((2, 8, 8, 1), 255, "uint8")
     x[0] = 0
@@ -109,14 +110,31 @@ def test_neurons_of_ones_own():
     assert {name: rate.tolist() for name, rate in rates.items()} == {
         "first": [0.5] * 3,
         "inner": [0.5] * 3,
+        "not_named_so": [0.5] * 3,
     }
 
 
 def test_neurons_of_one_name():
-    inner = keras.Sequential([networks.lively()], name="block")
-    inner.layers[0].name = "same_spike"
-    model = networks.custom_network(LIF(0.5, 99.0, name="same_spike"), inner)
-    assert list(grouped_layers(model, "layer")) == ["same", "same_spike_2"]
+    model = networks.custom_network(
+        LIF(0.5, 99.0, name="same_spike"), networks.Composite("same_spike")
+    )
+    names = list(grouped_layers(model.network, "layer"))
+    assert names == ["same", "same_spike_2"]
+
+
+@pytest.mark.parametrize("kind", ["images", "events"])
+def test_of_a_network_without_a_trainer(kind):
+    if kind == "images":
+        model, (x, _) = networks.image_network(), tiny.images(4)
+    else:
+        model, (x, _) = networks.event_network(), tiny.recordings(4)
+    expected = analysis.firing_rates(model, x)
+    rates = analysis.firing_rates(model.network, x)
+    assert list(rates) == list(expected)
+    for name, rate in rates.items():
+        np.testing.assert_array_equal(rate, expected[name])
+    with pytest.raises(ValueError, match="built for samples"):
+        analysis.firing_rates(model.network, x[..., :5, :])
 
 
 def test_data_sets():
@@ -190,8 +208,9 @@ def test_bad_input():
     model, (x, y) = networks.image_network(), tiny.images(4)
     with pytest.raises(ValueError, match=r"must be one of.*'stage'.*by='no'"):
         analysis.firing_rates(model, x, by="no")
-    with pytest.raises(ValueError, match="must be a `keras_tcl.TCLModel`"):
-        analysis.firing_rates(model.inference_model(), x)
+    plain = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="must be a functional `keras.Model`"):
+        analysis.firing_rates(plain, x)
     with pytest.raises(ValueError, match=r"built for samples.*\(8, 8, 1\)"):
         analysis.firing_rates(model, np.zeros((2, 9, 8, 1)))
     with pytest.raises(ValueError, match=r"no sample.*\(0, 8, 8, 1\)"):
@@ -202,6 +221,6 @@ def test_bad_input():
         analysis.firing_rates(model, spoilt)
     with pytest.raises(ValueError, match=r"NaN.* 1 of 4 samples.*index 3"):
         analysis.firing_rates(model, networks.Batches(spoilt, y, 2))
-    without = networks.custom_network(networks.PairNeuron())
+    without = networks.custom_network(networks.NoNeuron())
     with pytest.raises(ValueError, match="No neurons found"):
         analysis.firing_rates(without, x)

@@ -121,7 +121,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match=r"built for samples"):
         measured(analysis.LatencyMonitor((x[:, :4], y)), model)
     plain = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
-    with pytest.raises(ValueError, match="must be a `keras_tcl.TCLModel`"):
+    with pytest.raises(ValueError, match="must be a functional `keras.Model`"):
         measured(analysis.LatencyMonitor((x, y)), plain)
     empty = analysis.LatencyMonitor(networks.Batches(x[:0], y[:0], 2))
     with pytest.raises(ValueError, match="`validation_data` is empty"):

@@ -12,6 +12,8 @@ def test_spikes_are_those_of_the_layer():
     assert spikes.shape == (4, 3, 4, 4, 16) and spikes.dtype == "float32"
     expected = networks.outputs_of(model, x)["stage2_block1_0_spike"]
     np.testing.assert_array_equal(spikes, expected)
+    plain = analysis.spikes(model.network, x, "stage2_block1_0")
+    np.testing.assert_array_equal(plain, expected)
 
 
 def test_event_frames_bring_their_own_time_steps():
@@ -22,6 +24,6 @@ def test_event_frames_bring_their_own_time_steps():
 def test_unknown_layer():
     model, (x, _) = networks.image_network(), tiny.images(3)
     with pytest.raises(
-        ValueError, match=r"`layer` must be one of \['stem', .*layer='stm'"
+        ValueError, match="`layer` must be one of 'stem', .*layer='stm'"
     ):
         analysis.spikes(model, x, "stm")

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
-from keras_tcl.analysis.probe import Probe, check_arguments, measure
+from keras_tcl import graph
+from keras_tcl.analysis.measurement import check_data, measure, network_of
+from keras_tcl.models.network import LOGITS
 
 
 def embeddings(
@@ -21,7 +24,7 @@ def embeddings(
     averaged over space. They are not normalised; the loss does that.
 
     Args:
-        model: `keras_tcl.TCLModel`.
+        model: `keras_tcl.TCLModel`, or a network, which has no heads.
         x: Images or event frames, or a data set of them.
         projected: Boolean, whether to take the projection heads. Defaults to
             `None`: if the model has them.
@@ -36,36 +39,36 @@ def embeddings(
 
     Example:
 
-    ```python
-    of_stage = keras_tcl.analysis.embeddings(model, x_test[:500])
-    keras_tcl.analysis.plot_embeddings(of_stage["stage4"], y_test[:500])
-    ```
+    >>> model = keras_tcl.models.sew_resnet([1, 1], [4, 8], (8, 8, 1), 10)
+    >>> images = np.random.randint(0, 256, (16, 8, 8, 1), "uint8")
+    >>> of_stages = keras_tcl.analysis.embeddings(model, images)
+    >>> {stage: values.shape for stage, values in of_stages.items()}
+    {'stage1': (16, 4, 4), 'stage2': (16, 4, 8)}
     """
-    check_arguments(model, x)
+    network = network_of(model)
+    check_data(model, x)
+    heads = getattr(model, "heads", {})
     if projected is None:
-        projected = bool(model.heads)
-    if projected and not model.heads:
+        projected = bool(heads)
+    if projected and not heads:
         raise ValueError(
             "The model has no projection heads: it was not compiled with a "
             "contrastive loss, such as `keras_tcl.losses.STCL()`. Compile it "
             "with one and train it, or leave `projected` out for the pooled "
             "features of the stages. Received: projected=True."
         )
+    call = graph.called(training=False)
+    named = heads if projected else network.output
+    stages = [k for k in network.output if k in named and k != LOGITS]
 
-    # Not the backbone, which is not always run as a whole.
-    last_layers = {
-        stage: output._keras_history.operation
-        for stage, output in model.backbone.output.items()
-    }
-
-    def embed(stages: dict[str, Any]) -> dict[str, Any]:
+    def embed(stage: str, features: Any) -> Any:
         if projected:
-            found = {k: head(stages[k]) for k, head in model.heads.items()}
-        else:
-            found = {
-                k: ops.mean(ops.cast(v, "float32"), axis=(2, 3))
-                for k, v in stages.items()
-            }
-        return {k: ops.cast(v, "float32") for k, v in sorted(found.items())}
+            return ops.cast(call(heads[stage], features), "float32")
+        return ops.mean(ops.cast(features, "float32"), axis=(2, 3))
 
-    return measure(Probe(model, last_layers, embed), x, batch_size)
+    def function(network: keras.Model, x: Any) -> Any:
+        outputs = graph.walk(network, x, call)
+        return outputs, {k: embed(k, outputs[k]) for k in stages}
+
+    results = measure(network, function, x, batch_size)
+    return {stage: results[stage] for stage in stages}
