@@ -1,7 +1,7 @@
 """Spiking neural networks in Keras 3 that are accurate at one time step."""
 
 from keras_tcl import (
-    # analysis,
+    analysis,
     augmentation,
     data,
     inference,
@@ -31,7 +31,7 @@ from keras_tcl.version import __version__
 __all__ = [
     "TCLModel",
     "__version__",
-    # "analysis",
+    "analysis",
     "augmentation",
     "create_model",
     "data",

@@ -41,6 +41,7 @@ def walk(
     x: Any,
     visit: Visit = call,
     only: Sequence[str] | None = None,
+    deep: bool = True,
 ) -> Any:
     """Runs a network layer by layer, each as `visit` says.
 
@@ -49,9 +50,10 @@ def walk(
         return layer(*args, **kwargs)  # or something else in its place
     ```
 
-    With the visit `call`, the result is `network(x)`. Functional models within
-    the network are walked as well. So is a composite layer that offers
-    `layer.walk(*args, visit, **kwargs)`, as `Classifier` does.
+    With the visit `call`, the result is `network(x)`. Functional and
+    sequential models within the network are walked as well. So is a composite
+    layer that offers `layer.walk(*args, visit, **kwargs)`, as `Classifier`
+    does.
 
     A tensor is forgotten after its last reader, where `network(x)` keeps all
     of them to the end. Symbolic tensors are welcome: the result is then
@@ -64,6 +66,8 @@ def walk(
             of a `keras.ops` operation, which is no `keras.layers.Layer`.
         only: Names of the outputs that are wanted, of a network that returns
             a dictionary. Defaults to all.
+        deep: Boolean, whether to walk models and composite layers within, or
+            to visit them as the layers they are. Defaults to `True`.
 
     Returns:
         What the network returns, in the structure of `network.output`.
@@ -83,7 +87,10 @@ def walk(
             readers[id(t)] -= 1
             if not readers[id(t)]:
                 del tensors[id(t)]
-        made = visit_within(node.operation, visit, *args, **kwargs)
+        if deep:
+            made = visit_within(node.operation, visit, *args, **kwargs)
+        else:
+            made = visit(node.operation, *args, **kwargs)
         del args, kwargs
         for t, value in zip(
             node.outputs, keras.tree.flatten(made), strict=True
@@ -98,6 +105,11 @@ def visit_within(layer: Any, visit: Visit, *args: Any, **kwargs: Any) -> Any:
     """Visit a layer, or what it is made of if it can be walked."""
     if _is_graph(layer):
         return walk(layer, args[0], visit)
+    if isinstance(layer, keras.Sequential):
+        x = args[0]
+        for inner in layer.layers:
+            x = visit_within(inner, visit, x)
+        return x
     if hasattr(layer, "walk"):
         return layer.walk(*args, visit, **kwargs)
     return visit(layer, *args, **kwargs)

@@ -94,6 +94,22 @@ def test_layers_within_composite_layers_and_models():
     assert len(names) == len(set(names))
 
 
+def test_layers_within_a_sequence_of_layers():
+    x = inputs = keras.Input((3, 4))
+    x = keras.Sequential([layers.Dense(4), LIF(name="within")])(x)
+    model = keras.Model(inputs, x)
+    assert [x.name for x in graph.layers(model)][-1] == "within"
+    visited = []
+
+    def visit(layer, *args, **kwargs):
+        visited.append(layer)
+        return layer(*args, **kwargs)
+
+    inputs = keras.Input((3, 4))
+    graph.walk(model, inputs, visit, deep=False)
+    assert [type(layer) for layer in visited] == [keras.Sequential]
+
+
 def test_a_symbolic_walk_draws_another_graph_of_the_same_layers():
     model = network()
     inputs = keras.Input((16, 16, 3), batch_size=2)

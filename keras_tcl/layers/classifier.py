@@ -131,6 +131,9 @@ class Classifier(keras.layers.Layer):
             visit: Function `visit(layer, x)`, called for each dense layer and
                 each layer of neurons.
         """
+        # Visited, the layer is not called, which would cast its input.
+        if keras.backend.standardize_dtype(x.dtype) != self.compute_dtype:
+            x = ops.cast(x, self.compute_dtype)
         if self.pooling == "average":
             x = ops.mean(x, axis=(2, 3))
         else:

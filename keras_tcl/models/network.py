@@ -87,7 +87,7 @@ def classification_network(
     drawn = backbone.inputs[0]
     start = keras.Input(drawn.shape[1:], name="inputs", dtype=drawn.dtype)
     x = rescaled(start, value_range, mean, std)
-    drawn_again = graph.walk(backbone, x)
+    drawn_again = graph.walk(backbone, x, deep=False)
     stages = {name: drawn_again[name] for name in graph.outputs(backbone)}
     return classified(start, stages, classes, classifier, name, stage)
 

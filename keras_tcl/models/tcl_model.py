@@ -236,7 +236,9 @@ class TCLModel(guard.GuardedModel):
             # The classification of mean logits, whatever the loss, so that
             # the validation losses of different methods compare.
             loss = MeanCrossEntropy(reduction=loss.reduction)
-            return loss(y, logits[:, None, None], sample_weight)
+            # By `call`: the loss itself would look at the labels' values.
+            values = loss.call(y, logits[:, None, None])
+            return loss.reduce(values, sample_weight)
         terms = loss.components(y, y_pred)
         for name, values in terms.items():
             self.terms[name].update_state(values, sample_weight)

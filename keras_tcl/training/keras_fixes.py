@@ -34,6 +34,7 @@ class FixedKeras(keras.Model):
        cannot shuffle a `tf.data.Dataset`.
     """
 
+    _jax_state: Any = None
     _timesteps_of_data: int | None = None
     _wanted_jit_compile: Any = "auto"
 
@@ -67,7 +68,7 @@ class FixedKeras(keras.Model):
     def _get_jax_state(self, **wanted: Any) -> tuple[Any, ...]:
         state = super()._get_jax_state(**wanted)
         kinds = [kind for kind in _KINDS if wanted.get(kind)]
-        self._jax_state: Any = dict(zip(kinds, state, strict=True))
+        self._jax_state = dict(zip(kinds, state, strict=True))
         return state
 
     def _follow_timesteps(self, x: Any) -> None:

@@ -44,7 +44,7 @@ class Remat:
             made, losses_of_part = _recomputed(part, x)
             losses.extend(losses_of_part)
             outputs.update(made)
-            x = made.get(last)
+            x = made[last] if last else None
         outputs.pop(graph.UNNAMED, None)
         return outputs, losses
 
