@@ -228,6 +228,34 @@ def get(
     )
 
 
+def for_views(
+    identifier: Any,
+    input_shape: tuple[int | None, ...],
+    value_range: tuple[float, float],
+) -> list[keras.layers.Layer]:
+    """The augmenters for one view, and for each of several; none, or one.
+
+    Args:
+        identifier: As for `get`, or `"auto"`: the paper's recipes for CIFAR
+            by the number of views, or that for event frames.
+    """
+    names = [identifier]
+    if identifier == "auto":
+        is_events = len(input_shape) == 4
+        names = ["dvs"] if is_events else ["cifar", "cifar_stcl"]
+    augmenters = []
+    for name in names:
+        augmenter = get(name, input_shape, value_range)
+        if augmenter is None:
+            continue
+        # Or Keras would run the network once to build it: op by op on JAX,
+        # before the first `predict` or `evaluate`.
+        if not augmenter.built:
+            augmenter.build((None, *input_shape))
+        augmenters.append(augmenter)
+    return augmenters
+
+
 def _check_input_shape(shape: Any) -> tuple[int, ...]:
     sizes = tuple(shape) if isinstance(shape, (list, tuple)) else ()
     known = sizes[1:] if len(sizes) == 4 and sizes[0] is None else sizes

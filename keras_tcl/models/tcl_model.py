@@ -4,25 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_tcl import augmentation, checks, graph
+from keras_tcl import checks, graph
+from keras_tcl.augmentation import recipes
 from keras_tcl.inference import latency
-from keras_tcl.inference.readout import Readout
-from keras_tcl.layers import DirectEncoding, ProjectionHead
+from keras_tcl.layers import ProjectionHead
 from keras_tcl.losses import MeanCrossEntropy, TemporalLoss
-from keras_tcl.models.network import (
-    LOGITS,
-    check_network,
-    classification_network,
-)
+from keras_tcl.models.network import LOGITS, classification_network
+from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.training import guard
 from keras_tcl.training.remat import Remat, check_remat
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
-class TCLModel(guard.GuardedModel):
+class TCLModel(NetworkModel):
     """Trains a spiking network over time steps and views.
 
     In training, the network is shown as many augmented views of each sample
@@ -95,14 +91,13 @@ class TCLModel(guard.GuardedModel):
         weights: str | None = None,
         **kwargs: Any,
     ) -> None:
-        # Raw pixels must not be rounded to half precision on their way in.
-        super().__init__(autocast=False, **kwargs)
+        value_range = checks.value_range(value_range)
         if classes is not None:
             network = classification_network(
                 network, classes, value_range=value_range
             )
-        self.network = check_network(network)
-        self.value_range = checks.value_range(value_range)
+        # Raw pixels must not be rounded to half precision on their way in.
+        super().__init__(network, value_range, autocast=False, **kwargs)
         self.projection_dimension = checks.integer(
             "projection_dimension", projection_dimension
         )
@@ -116,7 +111,9 @@ class TCLModel(guard.GuardedModel):
             )
         self.embedding_stages = list(embedding_stages)
         self._augmenter_identifier = augmenter
-        self.view_augmenters = self._make_augmenters(augmenter)
+        self.view_augmenters = recipes.for_views(
+            augmenter, self.sample_shape, value_range
+        )
         self.heads: dict[str, ProjectionHead] = {}
         self.terms = {
             name: keras.metrics.Mean(name=f"{name}_loss")
@@ -124,57 +121,9 @@ class TCLModel(guard.GuardedModel):
         }
         self._remat_choice: str | None = None
         self._remat: Remat | None = None
-        self._step_logits = Readout(self.network, latency.step_logits)
         self.built = True
         if weights is not None:
             self.load_weights(weights)
-
-    # --- The network --------------------------------------------------------
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return self.network.output[LOGITS].shape[-1]
-
-    @property
-    def stages(self) -> dict[str, Any]:
-        """Symbolic `{stage name: [batch, T, h, w, c]}`, first to last."""
-        outputs = graph.outputs(self.network)
-        return {k: v for k, v in outputs.items() if k != LOGITS}
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, `(H, W, C)` or `(T, H, W, C)`."""
-        return tuple(self.network.inputs[0].shape[1:])
-
-    @property
-    def takes_events(self) -> bool:
-        """Whether a sample is a recording's event frames."""
-        return len(self.sample_shape) == 4
-
-    @property
-    def timesteps(self) -> int | None:
-        """Number of time steps T that a still image is shown.
-
-        May be set at any time: fewer steps are faster, more are usually more
-        accurate. `None` for event frames, which bring their own T.
-        """
-        layers = self._encodings()
-        return layers[0].timesteps if layers else None
-
-    @timesteps.setter
-    def timesteps(self, value: int) -> None:
-        layers = self._encodings()
-        if not layers:
-            raise ValueError(
-                "`timesteps` of a model for event frames cannot be set: T is "
-                "the number of frames in the data. Give it recordings with "
-                f"another number of frames. Received: timesteps={value!r}."
-            )
-        for layer in layers:
-            layer.timesteps = value
-        self.forget_compiled_functions()
-        self._step_logits = Readout(self.network, latency.step_logits)
 
     # --- Views, network, loss -----------------------------------------------
 
@@ -206,7 +155,8 @@ class TCLModel(guard.GuardedModel):
         # JAX passes (state, data), the others (data,). The step itself is
         # Keras' own: one written by hand would lose the loss scaling.
         *state, data = args
-        self._check_views(keras.utils.unpack_x_y_sample_weight(data)[0])
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        guard.check_views(x, self.loss, bool(self.view_augmenters))
         return super().train_step(*state, data)
 
     def compute_loss(
@@ -287,7 +237,7 @@ class TCLModel(guard.GuardedModel):
             **kwargs: As for Keras: `metrics`, `jit_compile`, ...
         """
         check_remat(remat)
-        super().compile(optimizer, _takes_logits(loss), *args, **kwargs)
+        super().compile(optimizer, guard.loss_of_logits(loss), *args, **kwargs)
         self._remat_choice = remat
         self._remat = Remat(self.network, remat) if remat else None
         if self._wants_embeddings and not self.heads:
@@ -302,45 +252,7 @@ class TCLModel(guard.GuardedModel):
         config = super().get_compile_config()
         return {**config, "remat": self._remat_choice} if config else config
 
-    # --- At work ------------------------------------------------------------
-
-    def predict_timesteps(
-        self, x: Any, batch_size: int | None = None, verbose: Any = 0
-    ) -> np.ndarray:
-        """Logits of every single time step.
-
-        Args:
-            x: Images or event frames, or a data set of them.
-            batch_size: Integer, as for `predict`.
-            verbose: As for `predict`.
-
-        Returns:
-            Array `[samples, T, classes]`. The prediction at a latency of t
-            steps is the mean of the first t; over all T it is `predict(x)`.
-        """
-        self.check_data(x)
-        return self._step_logits.predict(x, batch_size, verbose)
-
-    def evaluate_timesteps(
-        self, x: Any, y: Any = None, batch_size: int | None = None
-    ) -> np.ndarray:
-        """Accuracy at every latency, from one pass over the data.
-
-        This is the accuracy the model would have with `timesteps` set to 1,
-        2, ..., T: in inference, no step depends on how many follow.
-
-        Args:
-            x: Images or event frames, or a data set of `(x, y)` batches.
-            y: Labels, integer or one-hot; left out for a data set.
-            batch_size: Integer, as for `predict`.
-
-        Returns:
-            Array `[T]` of fractions between 0 and 1.
-        """
-        self.check_data(x)
-        return latency.evaluate_timesteps(self._step_logits, x, y, batch_size)
-
-    # --- Data, saving, and what is private ----------------------------------
+    # --- Data, saving, and what is private -------------------------------
 
     def check_data(self, x: Any, y: Any = None) -> None:
         value_range = None if self.takes_events else self.value_range
@@ -348,11 +260,6 @@ class TCLModel(guard.GuardedModel):
         loss = getattr(self, "loss", None)
         if isinstance(loss, TemporalLoss) and guard.is_array(y):
             loss.validate_labels(y, self.classes)
-
-    def summary(self, *args: Any, **kwargs: Any) -> None:
-        """Prints the layers of the network, as `keras.Model.summary` does."""
-        kwargs.setdefault("expand_nested", True)
-        super().summary(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -386,38 +293,12 @@ class TCLModel(guard.GuardedModel):
         loss = getattr(self, "loss", None)
         return isinstance(loss, TemporalLoss) and loss.needs_embeddings
 
-    def _encodings(self) -> list[DirectEncoding]:
-        return [
-            layer
-            for layer in graph.layers(self.network)
-            if isinstance(layer, DirectEncoding)
-        ]
-
     def _head(self, stage: str) -> ProjectionHead:
         head = ProjectionHead(
             self.projection_dimension, name=f"{stage}_projection"
         )
         head.build(tuple(self.stages[stage].shape))
         return head
-
-    def _make_augmenters(self, identifier: Any) -> list[Any]:
-        """Augmenters for one view, and for each of several."""
-        names = [identifier]
-        if identifier == "auto":
-            names = ["dvs"] if self.takes_events else ["cifar", "cifar_stcl"]
-        augmenters = []
-        for name in names:
-            augmenter = augmentation.get(
-                name, self.sample_shape, self.value_range
-            )
-            if augmenter is None:
-                continue
-            # Or Keras would run the network once to build it: op by op on
-            # JAX, before the first `predict` or `evaluate`.
-            if not getattr(augmenter, "built", True):
-                augmenter.build((None, *self.sample_shape))
-            augmenters.append(augmenter)
-        return augmenters
 
     def _views(self, inputs: Any) -> tuple[Any, int]:
         """Views `[batch * V, ...]` in float32 and V; augmented, or as given."""
@@ -433,49 +314,9 @@ class TCLModel(guard.GuardedModel):
             x = self.view_augmenters[0 if count == 1 else -1](x, training=True)
         return x, count
 
-    def _check_views(self, x: Any) -> None:
-        """Compare the views in training data with those the loss asks for."""
-        views = getattr(self.loss, "views", 1)
-        if isinstance(x, (tuple, list)):
-            shapes = [tuple(view.shape) for view in x]
-            if len(x) != views or len(set(shapes)) != 1:
-                raise ValueError(
-                    f"The loss {self.loss!r} wants {views} view(s) of each "
-                    f"sample. Received a tuple of views of shapes {shapes}: "
-                    "their number must agree with the loss, and their shapes "
-                    "with each other."
-                )
-        elif views > 1 and not self.view_augmenters:
-            raise ValueError(
-                f"The loss {self.loss!r} compares {views} views of each "
-                "sample, but the data has one and the model has no augmenter "
-                "to make others from it. Build the model with "
-                '`augmenter="auto"` or another, or give the views as data: '
-                "`((x1, x2), y)`."
-            )
-
 
 def _mean_logits(y_pred: Any) -> Any:
     """Mean over views and time of what `call` returned."""
     if isinstance(y_pred, dict):
         return ops.mean(y_pred["logits"], axis=(1, 2))
     return y_pred
-
-
-def _takes_logits(loss: Any) -> Any:
-    """Make sure that a Keras cross entropy treats the output as logits."""
-    from_logits = {
-        "sparse_categorical_crossentropy": (
-            keras.losses.SparseCategoricalCrossentropy
-        ),
-        "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
-    }
-    if isinstance(loss, str) and loss in from_logits:
-        return from_logits[loss](from_logits=True)
-    if getattr(loss, "from_logits", True) is False:
-        raise ValueError(
-            "The model returns logits, but this loss takes probabilities. "
-            f"Use `{type(loss).__name__}(from_logits=True)`. Received: "
-            f"loss={loss!r} with from_logits=False."
-        )
-    return loss

@@ -260,5 +260,48 @@ def check_sample_shape(shape: Sequence[Any], expected: Sequence[Any]) -> None:
         )
 
 
+def check_views(x: Any, loss: Any, has_augmenter: bool) -> None:
+    """Compare the views in training data with those the loss asks for.
+
+    Raises:
+        ValueError: If there are others, and no augmenter to make them.
+    """
+    views = getattr(loss, "views", 1)
+    if isinstance(x, (tuple, list)):
+        shapes = [tuple(view.shape) for view in x]
+        if len(x) != views or len(set(shapes)) != 1:
+            raise ValueError(
+                f"The loss {loss!r} wants {views} view(s) of each sample. "
+                f"Received a tuple of views of shapes {shapes}: their number "
+                "must agree with the loss, and their shapes with each other."
+            )
+    elif views > 1 and not has_augmenter:
+        raise ValueError(
+            f"The loss {loss!r} compares {views} views of each sample, but "
+            "the data has one and the model has no augmenter to make others "
+            'from it. Build the model with `augmenter="auto"` or another, or '
+            "give the views as data: `((x1, x2), y)`."
+        )
+
+
+def loss_of_logits(loss: Any) -> Any:
+    """Make sure that a Keras cross entropy treats the output as logits."""
+    from_logits = {
+        "sparse_categorical_crossentropy": (
+            keras.losses.SparseCategoricalCrossentropy
+        ),
+        "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    }
+    if isinstance(loss, str) and loss in from_logits:
+        return from_logits[loss](from_logits=True)
+    if getattr(loss, "from_logits", True) is False:
+        raise ValueError(
+            "The model returns logits, but this loss takes probabilities. "
+            f"Use `{type(loss).__name__}(from_logits=True)`. Received: "
+            f"loss={loss!r} with from_logits=False."
+        )
+    return loss
+
+
 def _is_float(x: Any) -> bool:
     return "float" in keras.backend.standardize_dtype(x.dtype)

@@ -1,0 +1,130 @@
+"""A network at work: what it says at every latency, and its ways out."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_tcl import graph
+from keras_tcl.inference import latency
+from keras_tcl.inference.readout import Readout
+from keras_tcl.layers import DirectEncoding
+from keras_tcl.models.network import LOGITS, check_network
+from keras_tcl.training.guard import GuardedModel
+
+
+class NetworkModel(GuardedModel):
+    """What `keras_tcl.TCLModel` does with its network besides training it.
+
+    Args:
+        network: Functional `keras.Model` from raw images or event frames to
+            `{stage name: [batch, T, h, w, c], ..., "logits":
+            [batch, T, classes]}`.
+        value_range: Pair of numbers, the least and the greatest value of a
+            pixel.
+        **kwargs: As for `keras.Model`.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        value_range: tuple[float, float],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.network = check_network(network)
+        self.value_range = value_range
+        self._step_logits = Readout(self.network, latency.step_logits)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.network.output[LOGITS].shape[-1]
+
+    @property
+    def stages(self) -> dict[str, Any]:
+        """Symbolic `{stage name: [batch, T, h, w, c]}`, first to last."""
+        outputs = graph.outputs(self.network)
+        return {k: v for k, v in outputs.items() if k != LOGITS}
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, `(H, W, C)` or `(T, H, W, C)`."""
+        return tuple(self.network.inputs[0].shape[1:])
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether a sample is a recording's event frames."""
+        return len(self.sample_shape) == 4
+
+    @property
+    def timesteps(self) -> int | None:
+        """Number of time steps T that a still image is shown.
+
+        May be set at any time: fewer steps are faster, more are usually more
+        accurate. `None` for event frames, which bring their own T.
+        """
+        layers = self._encodings()
+        return layers[0].timesteps if layers else None
+
+    @timesteps.setter
+    def timesteps(self, value: int) -> None:
+        layers = self._encodings()
+        if not layers:
+            raise ValueError(
+                "`timesteps` of a model for event frames cannot be set: T is "
+                "the number of frames in the data. Give it recordings with "
+                f"another number of frames. Received: timesteps={value!r}."
+            )
+        for layer in layers:
+            layer.timesteps = value
+        self.forget_compiled_functions()
+        self._step_logits = Readout(self.network, latency.step_logits)
+
+    def predict_timesteps(
+        self, x: Any, batch_size: int | None = None, verbose: Any = 0
+    ) -> np.ndarray:
+        """Logits of every single time step.
+
+        Args:
+            x: Images or event frames, or a data set of them.
+            batch_size: Integer, as for `predict`.
+            verbose: As for `predict`.
+
+        Returns:
+            Array `[samples, T, classes]`. The prediction at a latency of t
+            steps is the mean of the first t; over all T it is `predict(x)`.
+        """
+        self.check_data(x)
+        return self._step_logits.predict(x, batch_size, verbose)
+
+    def evaluate_timesteps(
+        self, x: Any, y: Any = None, batch_size: int | None = None
+    ) -> np.ndarray:
+        """Accuracy at every latency, from one pass over the data.
+
+        This is the accuracy the model would have with `timesteps` set to 1,
+        2, ..., T: in inference, no step depends on how many follow.
+
+        Args:
+            x: Images or event frames, or a data set of `(x, y)` batches.
+            y: Labels, integer or one-hot; left out for a data set.
+            batch_size: Integer, as for `predict`.
+
+        Returns:
+            Array `[T]` of fractions between 0 and 1.
+        """
+        self.check_data(x)
+        return latency.evaluate_timesteps(self._step_logits, x, y, batch_size)
+
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """Prints the layers of the network, as `keras.Model.summary` does."""
+        kwargs.setdefault("expand_nested", True)
+        super().summary(*args, **kwargs)
+
+    def _encodings(self) -> list[DirectEncoding]:
+        return [
+            layer
+            for layer in graph.layers(self.network)
+            if isinstance(layer, DirectEncoding)
+        ]
