@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 # To be raised when the same settings give other frames than before.
-FORMAT = 1
+FORMAT = 2
 # Recordings made between two writes: what a build holds in memory.
 CHUNK = 64
 
