@@ -6,7 +6,8 @@ DATA_DIR, by default $KERAS_TCL_DATA_DIR, holds the official binary files of
 CIFAR-10; without them random pixels of that shape do. The second data set are
 JPEG files of 500 x 375, noise on waves, which the benchmark writes, resized to
 224. Both are shuffled, in batches of 128, as `keras_tcl.data.Batches` (a
-`keras.utils.PyDataset`) and as their `as_tf()` (a `tf.data.Dataset`). Two questions:
+`keras.utils.PyDataset`) and as their `as_tf()` (a `tf.data.Dataset`). Two
+questions:
 
 1. Reading alone: images a second.
 2. Busy: the share of a training loop's time that is not spent waiting for the
