@@ -45,6 +45,10 @@ class Batches(keras.utils.PyDataset):
         initial_epoch: Int, the epoch of the first pass, to resume training
             as with `fit(initial_epoch=...)`. Defaults to `0`.
 
+    Attributes:
+        source: The `Source`.
+        epoch: Int, the epoch of the next batch; may be set.
+
     Raises:
         ValueError: for sizes out of range, or where no batch is left.
 

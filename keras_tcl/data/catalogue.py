@@ -31,7 +31,7 @@ class Dataset:
 
 
 DATASETS: dict[str, Dataset] = {}
-"""All data sets by name, in the order of the documentation."""
+"""All data sets by name, in the order of their modules' import."""
 
 
 def register(
@@ -47,8 +47,8 @@ def register(
     """
 
     def decorate(open: Open) -> Open:
-        options = [*_options(open), *(_options(further) if further else ())]
-        DATASETS[info.name] = Dataset(info, open, options)
+        options = _options(open) + (_options(further) if further else [])
+        DATASETS[info.name] = Dataset(info, open, tuple(dict.fromkeys(options)))
         return open
 
     return decorate

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def split_rows(
         ValueError: if an argument is none of these.
     """
     checks.choice("split_rule", split_rule, SPLIT_RULES)
-    if not 0 < test_fraction < 1:
+    if not isinstance(test_fraction, Real) or not 0 < test_fraction < 1:
         raise ValueError(
             "`test_fraction` must lie between 0 and 1. "
             f"Received: test_fraction={test_fraction!r}."

@@ -262,6 +262,7 @@ def test_sequence_takes_no_part_in_the_shuffling_of_fit():
     assert data.epoch == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux")
 @pytest.mark.parametrize("format", FORMATS)
 def test_memory_and_threads_stay_flat(format):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_tcl import data
+from keras_tcl.data.catalogue import DATASETS
 
 pytestmark = pytest.mark.once
 NAMES = (
@@ -107,6 +108,14 @@ def test_unknown_split():
 def test_unknown_option(name, match):
     with pytest.raises(ValueError, match=match):
         data.load(name, image_size=32)
+
+
+def test_each_data_set_says_which_options_it_takes():
+    options = {name: DATASETS[name].options for name in data.list_datasets()}
+    assert options["digits"] == () and options["cifar100"] == ("labels",)
+    assert options["stanford_dogs"] == ("image_size",)
+    assert {"timesteps", "binning", "download"} <= set(options["nmnist"])
+    assert len(set(options["cifar10_dvs"])) == len(options["cifar10_dvs"])
 
 
 def test_data_dir_may_be_a_string_with_a_tilde(tmp_path, monkeypatch):

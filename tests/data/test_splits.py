@@ -135,3 +135,5 @@ def test_bad_rules():
         split_rows("last", RECORDED, NUMBERS)
     with pytest.raises(ValueError, match="test_fraction=1"):
         split_rows("random", RECORDED, test_fraction=1)
+    with pytest.raises(ValueError, match="test_fraction='half'"):
+        split_rows("random", RECORDED, test_fraction="half")

@@ -98,7 +98,7 @@ def open_cifar10_dvs(
         root = find_files(data_dir, INFO.name, names, archives, places)
     root = root or data_dir / places[0]
     files, labels = list_classes(root, names, (".aedat4", ".aedat"), INFO.where)
-    suffixes = {path.suffix for path in files}
+    suffixes = {path.suffix.lower() for path in files}
     if len(suffixes) > 1:
         raise ValueError(
             f"{root} mixes .aedat4 and .aedat recordings: keep one release."

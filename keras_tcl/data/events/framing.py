@@ -56,8 +56,10 @@ class Framing:
 
     Example:
 
-    >>> framing = Framing(timesteps=4, frame_size=48)
-    >>> framing(events, (128, 128)).shape
+    >>> from keras_tcl.data.events.framing import Framing
+    >>> from keras_tcl.data.events.readers import EVENT
+    >>> events = np.zeros(1000, EVENT)
+    >>> Framing(timesteps=4, frame_size=48)(events, (128, 128)).shape
     (4, 48, 48, 2)
 
     Reference: TCL paper, section 5.1 (T = 4, 128 x 128 reduced to 48 x 48).

@@ -7,6 +7,7 @@ What TFDS prepared is read too, and it downloads.
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,41 +19,49 @@ from keras_tcl.data.images.prepared import Remote, prepared_images
 from keras_tcl.data.sources import ArraySource, DataInfo, Source
 
 _PIXELS = 3 * 32 * 32
-_CITATION = (
-    "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, "
-    "technical report, University of Toronto, 2009"
-)
-_LICENCE = "none stated; cite the technical report"
 _PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
-_STD = (
-    "std is the published one, the mean over images of each image's standard "
-    "deviation; that of all pixels together is "
-)
 
-INFO10 = DataInfo(
-    name="cifar10",
-    classes=10,
+
+def _cifar(number: int, folder: str, **facts: Any) -> DataInfo:
+    return DataInfo(
+        name=f"cifar{number}",
+        classes=number,
+        shape=(32, 32, 3),
+        splits={"train": 50000, "test": 10000},
+        value_range=(0, 255),
+        licence="none stated; cite the technical report",
+        citation=(
+            "A. Krizhevsky, Learning Multiple Layers of Features from Tiny "
+            "Images, technical report, University of Toronto, 2009"
+        ),
+        where=(
+            f"the binary version from {_PAGE}: put cifar-{number}-binary."
+            f"tar.gz, or the folder {folder} it unpacks to, under data_dir"
+        ),
+        **facts,
+    )
+
+
+INFO10 = _cifar(
+    10,
+    "cifar-10-batches-bin",
     class_names=tuple(
         "airplane automobile bird cat deer dog frog horse ship truck".split()
     ),
-    shape=(32, 32, 3),
-    splits={"train": 50000, "test": 10000},
-    value_range=(0, 255),
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2023, 0.1994, 0.2010),
     size="162 MiB",
-    licence=_LICENCE,
-    citation=_CITATION,
-    where=(
-        f"the binary version from {_PAGE}: put cifar-10-binary.tar.gz, or "
-        "the folder cifar-10-batches-bin it unpacks to, under data_dir"
-    ),
-    notes={"std": _STD + "(0.2470, 0.2435, 0.2616)"},
+    notes={
+        "std": (
+            "std is the published one, the mean over images of each image's "
+            "standard deviation; that of all pixels together is "
+            "(0.2470, 0.2435, 0.2616)"
+        )
+    },
 )
-
-INFO100 = DataInfo(
-    name="cifar100",
-    classes=100,
+INFO100 = _cifar(
+    100,
+    "cifar-100-binary",
     class_names=tuple(
         """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle
         bowl boy bridge bus butterfly camel can castle caterpillar cattle
@@ -67,18 +76,9 @@ INFO100 = DataInfo(
         train trout tulip turtle wardrobe whale willow_tree wolf woman
         worm""".split()
     ),
-    shape=(32, 32, 3),
-    splits={"train": 50000, "test": 10000},
-    value_range=(0, 255),
     mean=(0.5071, 0.4867, 0.4408),
     std=(0.2675, 0.2565, 0.2761),
     size="161 MiB",
-    licence=_LICENCE,
-    citation=_CITATION,
-    where=(
-        f"the binary version from {_PAGE}: put cifar-100-binary.tar.gz, or "
-        "the folder cifar-100-binary it unpacks to, under data_dir"
-    ),
     notes={"labels": "labels='fine' (100 classes) or 'coarse' (20)"},
 )
 

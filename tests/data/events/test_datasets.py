@@ -204,6 +204,21 @@ def test_folder_with_splits_of_its_own(tmp_path):
         assert source.info.splits == {"train": 6, "test": 2}
 
 
+def test_folder_whose_test_split_lacks_a_class(tmp_path):
+    for split, names in (("train", ["cat", "dog"]), ("test", ["dog"])):
+        for name in names:
+            path = tmp_path / split / name / "0.NPY"
+            path.parent.mkdir(parents=True)
+            with open(path, "wb") as stream:
+                np.save(stream, random_events(0, 10))
+    source = open_dataset("event_folder", "test", tmp_path, sensor_size=34)
+    assert source.labels.tolist() == [1] and source.info.classes == 2
+    assert source.read([0])[0].sum() == 10
+    (tmp_path / "test" / "dog").rename(tmp_path / "test" / "emu")
+    with pytest.raises(ValueError, match="test has the class 'emu', which"):
+        open_dataset("event_folder", "test", tmp_path, sensor_size=34)
+
+
 def test_folder_in_all_of_it(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()

@@ -1,3 +1,4 @@
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -115,6 +116,35 @@ def test_area_keeps_the_mean():
     frames = np.random.default_rng(0).poisson(1, (4, 128, 128, 2))
     resized = resize(frames, (48, 48), "area")
     np.testing.assert_allclose(resized.mean((1, 2)), frames.mean((1, 2)), 1e-5)
+
+
+@pytest.mark.parametrize("size", [(3, 2), (4, 7), (9, 5)])
+def test_area_against_the_definition(size):
+    """A new pixel is the mean over the square that it covers, exactly."""
+    frames = np.random.default_rng(0).poisson(2, (1, 5, 7, 1))
+
+    def weight(new, old, scale):
+        end = min(scale * (new + 1), Fraction(old + 1))
+        return max(end - max(scale * new, Fraction(old)), Fraction(0)) / scale
+
+    expected = np.empty(size)
+    for i, j in np.ndindex(*size):
+        expected[i, j] = sum(
+            weight(i, k, Fraction(5, size[0]))
+            * weight(j, m, Fraction(7, size[1]))
+            * int(frames[0, k, m, 0])
+            for k, m in np.ndindex(5, 7)
+        )
+    resized = resize(frames, size, "area")[0, :, :, 0]
+    np.testing.assert_allclose(resized, expected, rtol=1e-6)
+
+
+def test_bilinear_without_pillow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    frames = np.ones((1, 4, 4, 2))
+    with pytest.raises(ImportError, match=r"pip install keras_tcl\[data\]"):
+        resize(frames, (2, 2))
+    assert resize(frames, (2, 2), "area").shape == (1, 2, 2, 2)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "area"])
