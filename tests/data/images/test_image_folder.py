@@ -10,6 +10,8 @@ import pytest
 from keras_tcl import data
 from tests.data.samples import write_flat_image
 
+pytestmark = pytest.mark.once
+
 COUNTS = {"ant": 10, "bee": 20, "cow": 5}
 REAL = os.environ.get("KERAS_TCL_DATA_DIR", "")
 real = pytest.mark.skipif(
