@@ -5,8 +5,9 @@
 DATA_DIR, by default $KERAS_TCL_DATA_DIR, holds the official binary files of
 CIFAR-10; without them random pixels of that shape do. The second data set are
 JPEG files of 500 x 375, noise on waves, which the benchmark writes, resized to
-224. Both are shuffled, in batches of 128, as a `tf.data.Dataset` and as a
-`keras.utils.PyDataset`. Two questions:
+224. Both are shuffled, in batches of 128, as `keras_tcl.data.Batches` (a
+`keras.utils.PyDataset`) and as their `as_tf()` (a `tf.data.Dataset`). Two
+questions:
 
 1. Reading alone: images a second.
 2. Busy: the share of a training loop's time that is not spent waiting for the
@@ -100,17 +101,13 @@ def resident_mebibytes():
 def report(name, source, steps, epochs):
     print(f"\n{name}: {len(source):,} images {source.element_shape}")
     print("| | images/s | busy | resident, MiB |\n| --- | --- | --- | --- |")
-    formats = ["keras"]
+    batches = data.Batches(
+        source, BATCH_SIZE, shuffle=True, drop_remainder=True
+    )
+    formats = {"keras": batches}
     if importlib.util.find_spec("tensorflow"):
-        formats.insert(0, "tf")
-    for format in formats:
-        dataset = data.from_source(
-            source,
-            BATCH_SIZE,
-            shuffle=True,
-            drop_remainder=True,
-            format=format,
-        )
+        formats["tf"] = batches.as_tf()
+    for format, dataset in formats.items():
         images = len(dataset) * BATCH_SIZE
         for what, step in steps.items():
             runs = [run(dataset, step) for _ in range(epochs)]

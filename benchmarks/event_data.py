@@ -2,7 +2,7 @@
 
 Method. AEDAT-2 recordings of 200,000 events at 128 x 128, about as many as
 CIFAR10-DVS has, are made here, framed into the cache and read through
-`keras_tcl.data.from_source`, shuffled, in batches of 64: at the paper's T = 4
+`keras_tcl.data.Batches`, shuffled, in batches of 64: at the paper's T = 4
 and 48 x 48, and at T = 10 and 128 x 128. N-MNIST follows where DATA_DIR has it.
 Resident memory is the process's at the end of each row (Linux).
 
@@ -61,9 +61,7 @@ def report(
         start = time.perf_counter()
         source = keras_tcl.data.source(name, "train", folder, **options)
         row(what, start)
-    dataset = keras_tcl.data.from_source(
-        source, BATCH_SIZE, shuffle=True, format="keras"
-    )
+    dataset = keras_tcl.data.Batches(source, BATCH_SIZE, shuffle=True)
     for epoch in range(epochs):
         start = time.perf_counter()
         for _ in dataset:

@@ -109,13 +109,16 @@ def show_images(arguments):
     options = {}
     if arguments.image_size:
         options["image_size"] = arguments.image_size
-    source = keras_tcl.data.source(
-        arguments.images, "train", arguments.data_dir, **options
+    batches = keras_tcl.data.load(
+        arguments.images,
+        "train",
+        arguments.samples,
+        arguments.data_dir,
+        seed=arguments.seed,
+        **options,
     )
-    batches = keras_tcl.data.from_source(
-        source, arguments.samples, shuffle=True, seed=arguments.seed
-    )
-    x, y = (np.asarray(part) for part in next(iter(batches)))
+    x, y = batches[0]
+    source = batches.source
     augment = keras_tcl.augmentation.recipe(
         arguments.recipe,
         source.element_shape,
@@ -135,19 +138,18 @@ def show_images(arguments):
 
 
 def show_events(arguments):
-    source = keras_tcl.data.source(
+    batches = keras_tcl.data.load(
         arguments.events,
         "train",
+        arguments.samples,
         arguments.data_dir,
+        seed=arguments.seed,
         timesteps=arguments.timesteps,
     )
-    batches = keras_tcl.data.from_source(
-        source, arguments.samples, shuffle=True, seed=arguments.seed
-    )
-    x, y = (np.asarray(part) for part in next(iter(batches)))
+    x, y = batches[0]
     return event_grid(
         x,
-        [name_of(source.info, label) for label in y],
+        [name_of(batches.source.info, label) for label in y],
         f"{arguments.events}, {x.shape[1]} frames (polarity 1 red, 0 blue)",
     )
 

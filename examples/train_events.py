@@ -45,27 +45,25 @@ def main():
         options["sensor_size"] = arguments.sensor_size
     # Each recording becomes T frames that count its events by polarity.
     train, test = (
-        keras_tcl.data.source(
+        keras_tcl.data.load(
             arguments.dataset,
             split,
+            arguments.batch_size,
             arguments.data_dir,
             **options,
         )
         for split in ("train", "test")
     )
-    batches = keras_tcl.data.from_source(
-        train, arguments.batch_size, shuffle=True, drop_remainder=True
-    )
-    test = keras_tcl.data.from_source(test, arguments.batch_size)
+    source = train.source
     keras.utils.set_random_seed(0)
-    model = build(input_shape=train.element_shape, classes=train.info.classes)
+    model = build(input_shape=source.element_shape, classes=source.info.classes)
     learning_rate = keras.optimizers.schedules.CosineDecay(
-        0.1, arguments.epochs * len(batches)
+        0.1, arguments.epochs * len(train)
     )
     # 5e-4 in PyTorch, where the momentum multiplies it by 1 / (1 - 0.9).
     optimizer = keras.optimizers.SGD(learning_rate, 0.9, weight_decay=5e-3)
     model.compile(optimizer, keras_tcl.losses.TCL(), metrics=["accuracy"])
-    model.fit(batches, epochs=arguments.epochs, verbose=2, shuffle=False)
+    model.fit(train, epochs=arguments.epochs, verbose=2)
 
     accuracies = model.evaluate_timesteps(test)
     for t, accuracy in enumerate(accuracies, start=1):

@@ -7,6 +7,8 @@ import pytest
 from keras_tcl.data import load, source
 from keras_tcl.optional import require
 
+pytestmark = pytest.mark.once
+
 
 def test_require_returns_the_module():
     assert require("json.decoder", "this", "that").JSONDecoder

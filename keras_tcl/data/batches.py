@@ -1,85 +1,108 @@
-"""The order of the examples, and reading ahead."""
+"""What `fit` takes: the batches of a source, read ahead by threads."""
 
 import os
 import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
+import keras
 import numpy as np
 
-from keras_tcl.data.source import Source
+from keras_tcl import checks
+from keras_tcl.data.sources import Source
+from keras_tcl.optional import require
 
 Batch = tuple[np.ndarray, np.ndarray]
 
 
-class Batches:
-    """Passes over a source, batch by batch, read ahead by threads.
+class Batches(keras.utils.PyDataset):
+    """Batches of a source, for `fit`, `evaluate` and `predict` on any backend.
 
     The batches are a function of `(seed, epoch)` alone: the order of an epoch
-    is `numpy.random.default_rng([seed, epoch]).permutation(N)`.
+    is `numpy.random.default_rng([seed, epoch]).permutation(N)`. `fit` adds no
+    shuffling of its own, whatever its argument `shuffle`.
 
     **What an epoch is**: a pass counts once its last batch has been handed
     out. So `epoch` is the number of finished passes (plus `initial_epoch`),
-    and a pass given up early (`next(iter(dataset))`, a sanity check, the look
+    and a pass given up early (`next(iter(batches))`, a sanity check, the look
     at the first batch by which Keras builds a model on JAX and PyTorch, an
     interrupted `fit`) is simply begun again by the next one. Passes that run
     side by side belong to the same epoch.
 
+    `batches[i]` is batch `i` of the current epoch. `as_tf()` gives the same
+    batches as a `tf.data.Dataset`, with `map` and all else.
+
     Args:
         source: `Source`.
-        batch_size: Int, examples in a batch.
+        batch_size: Int, examples in a batch. Defaults to `128`.
         shuffle: Bool, whether each epoch has an order of its own; otherwise
-            the order of the source.
-        seed: Int, at least 0.
-        drop_remainder: Bool, whether to leave out the last, smaller batch.
-        initial_epoch: Int, the epoch of the first pass. Defaults to `0`.
+            the order of the source. Defaults to `False`.
+        seed: Int, at least 0. Defaults to `0`.
+        drop_remainder: Bool, whether to leave out the last, smaller batch, so
+            that all have one shape. Defaults to `False`.
+        initial_epoch: Int, the epoch of the first pass, to resume training
+            as with `fit(initial_epoch=...)`. Defaults to `0`.
+
+    Attributes:
+        source: The `Source`.
+        epoch: Int, the epoch of the next batch; may be set.
 
     Raises:
         ValueError: for sizes out of range, or where no batch is left.
+
+    Example:
+
+    >>> source = keras_tcl.data.source("digits", "train")
+    >>> batches = keras_tcl.data.Batches(source, 64, shuffle=True)
+    >>> len(batches)
+    23
+    >>> x, y = batches[0]
+    >>> x.shape, x.dtype, y.dtype
+    ((64, 8, 8, 1), dtype('uint8'), dtype('int32'))
     """
 
     def __init__(
         self,
         source: Source,
-        batch_size: int,
-        shuffle: bool,
-        seed: int,
-        drop_remainder: bool,
+        batch_size: int = 128,
+        shuffle: bool = False,
+        seed: int = 0,
+        drop_remainder: bool = False,
         initial_epoch: int = 0,
     ) -> None:
-        for name, value, lowest in (
-            ("batch_size", batch_size, 1),
-            ("seed", seed, 0),
-            ("initial_epoch", initial_epoch, 0),
-        ):
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, (int, np.integer))
-                or value < lowest
-            ):
-                raise ValueError(
-                    f"`{name}` must be an integer of at least {lowest}. "
-                    f"Received: {name}={value!r}."
-                )
+        # One worker reads in the caller's thread; `read_ahead` has its own.
+        super().__init__(workers=1)
+        self.source = source
+        self.batch_size = checks.integer("batch_size", batch_size)
+        self.shuffle = shuffle
+        self.seed = checks.integer("seed", seed, 0)
+        self.drop_remainder = drop_remainder
+        self.epoch = checks.integer("initial_epoch", initial_epoch, 0)
         if drop_remainder and len(source) < batch_size:
             raise ValueError(
                 f"No whole batch of {batch_size} can be made from "
                 f"{len(source)} examples. Pass a smaller `batch_size`, or "
                 "`drop_remainder=False`."
             )
-        self.source = source
-        self.batch_size = int(batch_size)
-        self.shuffle = shuffle
-        self.seed = int(seed)
-        self.drop_remainder = drop_remainder
-        self.epoch = int(initial_epoch)
         self._lock = threading.Lock()
+        self._in_epoch = False
+        self._pass: Iterator[Batch] | None = None
+        self._left = 0
 
     def __len__(self) -> int:
         if self.drop_remainder:
             return len(self.source) // self.batch_size
         return -(-len(self.source) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of the current epoch; the last one ends the epoch."""
+        epoch = self.epoch
+        for position, batch in enumerate(self.read_ahead(epoch), start=1):
+            if position == len(self):
+                self._finish(epoch)
+            yield batch
 
     def order(self, epoch: int) -> np.ndarray:
         """The indices of all examples in the order of this epoch."""
@@ -114,19 +137,116 @@ class Batches:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def __iter__(self) -> Iterator[Batch]:
-        """The batches of the current epoch; the last one ends the epoch."""
-        epoch = self.epoch
-        for position, batch in enumerate(self.read_ahead(epoch), start=1):
-            if position == len(self):
-                self.finish(epoch)
-            yield batch
+    def _read(self, order: np.ndarray, position: int) -> Batch:
+        start = position * self.batch_size
+        return self.source.read(order[start : start + self.batch_size])
 
-    def finish(self, epoch: int) -> None:
+    def _finish(self, epoch: int) -> None:
         """Note that the last batch of this epoch was handed out."""
         with self._lock:
             self.epoch = max(self.epoch, epoch + 1)
 
-    def _read(self, order: np.ndarray, position: int) -> Batch:
-        start = position * self.batch_size
-        return self.source.read(order[start : start + self.batch_size])
+    # === For Keras ===
+
+    # `fit` asks a `PyDataset` for its batches in an order that it shuffles by
+    # itself with Python's global generator. The order here belongs to the
+    # seed and the epoch. So while Keras runs a pass, the batches come in
+    # their own order, whatever index it asks for.
+
+    @property
+    def num_batches(self) -> int:
+        """The number of batches. To read it gives up the running pass.
+
+        Keras reads it whenever it begins to iterate, and not in between:
+        `on_epoch_begin` would not do, as it cannot tell a new pass from the
+        continued one of `fit(steps_per_epoch=...)`.
+        """
+        self._pass = None
+        return len(self)
+
+    def on_epoch_begin(self) -> None:
+        self._in_epoch = True
+
+    def on_epoch_end(self) -> None:
+        self._in_epoch = False
+
+    def __getitem__(self, index: int) -> Batch:
+        if self._pass is None:
+            if not self._in_epoch:
+                return self.read(self.epoch, index)
+            self._pass = iter(self)
+            self._left = len(self)
+        batch = next(self._pass)
+        self._left -= 1
+        if not self._left:
+            self._pass = None
+        return batch
+
+    # === For TensorFlow ===
+
+    def as_tf(self) -> Any:
+        """The same batches as a `tf.data.Dataset`, for its `map` and the like.
+
+        It counts epochs together with this object: what one hands out, the
+        other goes on from. A stage of your own that reads ahead
+        (`as_tf().prefetch(...)`) is a reader like any other, so a short data
+        set can finish a pass in it before you have seen the end. Keras warns
+        that `fit` ignores `shuffle=True`, its default, for a
+        `tf.data.Dataset`; `fit(..., shuffle=False)` is the same without the
+        warning.
+
+        Returns:
+            A `tf.data.Dataset` of known length, of batches `(x, y)`, whose
+            batch dimension is static with `drop_remainder=True`.
+
+        Raises:
+            ImportError: without TensorFlow.
+
+        Example:
+
+        ```python
+        views = train.as_tf().map(lambda x, y: ((augment(x), augment(x)), y))
+        model.fit(views, shuffle=False)
+        ```
+        """
+        tf = require("tensorflow", "`as_tf()`", "keras_tcl[tensorflow]")
+        if keras.config.backend() != "tensorflow":
+            # JAX or PyTorch is to have the GPU, whose memory it would take.
+            try:
+                tf.config.set_visible_devices([], "GPU")
+            except RuntimeError:  # Initialised already: too late.
+                pass
+
+        def generate() -> Iterator[Any]:
+            epoch = self.epoch
+            for position, batch in enumerate(self.read_ahead(epoch), start=1):
+                yield *batch, epoch, position == len(self)
+
+        def finish(epoch: Any) -> Any:
+            self._finish(int(epoch))
+            return np.bool_(True)
+
+        def hand_out(x: Any, y: Any, epoch: Any, last: Any) -> Any:
+            done = tf.cond(
+                last,
+                lambda: tf.numpy_function(finish, [epoch], tf.bool),
+                lambda: last,
+            )
+            with tf.control_dependencies([done]):
+                return tf.identity(x), tf.identity(y)
+
+        size = self.batch_size if self.drop_remainder else None
+        shape = (size, *self.source.element_shape)
+        dataset = tf.data.Dataset.from_generator(
+            generate,
+            output_signature=(
+                tf.TensorSpec(shape, self.source.dtype),
+                tf.TensorSpec((size,), tf.int32),
+                tf.TensorSpec((), tf.int64),
+                tf.TensorSpec((), tf.bool),
+            ),
+        )
+        length = tf.data.experimental.assert_cardinality(len(self))
+        # What notes the end of an epoch comes after the prefetch, so that it
+        # runs when a batch is handed out, not when it is read.
+        return dataset.apply(length).prefetch(2).map(hand_out)

@@ -1,15 +1,14 @@
 """`load`, `source`, `info` and `list_datasets`."""
 
-import inspect
 import os
 import pathlib
 from typing import Any
 
-from keras_tcl.data.catalogue import catalogue, find
-from keras_tcl.data.info import DataInfo
-from keras_tcl.data.local import default_data_dir
-from keras_tcl.data.pipeline import from_source
-from keras_tcl.data.source import Source
+from keras_tcl import checks
+from keras_tcl.data.batches import Batches
+from keras_tcl.data.catalogue import DATASETS, find
+from keras_tcl.data.files import default_data_dir
+from keras_tcl.data.sources import DataInfo, Source
 from keras_tcl.data.splits import open_split
 
 
@@ -21,7 +20,7 @@ def list_datasets() -> list[str]:
     >>> "cifar10" in keras_tcl.data.list_datasets()
     True
     """
-    return list(catalogue())
+    return list(DATASETS)
 
 
 def info(name: str) -> DataInfo:
@@ -70,19 +69,16 @@ def source(
 
     >>> train = keras_tcl.data.source("digits", "train[:400]")
     >>> x, y = train.read(range(len(train)))
+    >>> x.shape
+    (400, 8, 8, 1)
     """
     dataset = find(name)
-    accepted = [
-        parameter.name
-        for parameter in inspect.signature(dataset.open).parameters.values()
-        if parameter.default is not parameter.empty
-    ]
     for option, value in options.items():
-        if option not in accepted:
+        if option not in dataset.options:
+            accepted = ", ".join(dataset.options)
             raise ValueError(
                 f"`{name}` takes "
-                f"{'the options ' + ', '.join(accepted) if accepted else ''}"
-                f"{'' if accepted else 'no options'}. "
+                f"{f'the options {accepted}' if accepted else 'no options'}. "
                 f"Received: {option}={value!r}."
             )
     place = default_data_dir() if data_dir is None else pathlib.Path(data_dir)
@@ -91,11 +87,8 @@ def source(
     def open_one(one: str) -> Source:
         if one == "val" and "validation" in splits:
             one = "validation"
-        if splits and one not in splits:
-            raise ValueError(
-                f"`{name}` has the splits {', '.join(splits)}. "
-                f"Received: split={split!r}."
-            )
+        if splits:
+            checks.choice("split", one, splits)
         return dataset.open(one, place.expanduser(), **options)
 
     return open_split(split, open_one)
@@ -108,20 +101,21 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     shuffle: bool | None = None,
     seed: int = 0,
-    drop_remainder: bool | None = None,
+    drop_remainder: bool = False,
     initial_epoch: int = 0,
-    format: str = "auto",
     **options: Any,
-) -> Any:
+) -> Batches:
     """Load a data set as batches that `fit` takes on any backend.
 
-    Images are raw pixels, uint8; event recordings are frames of counts. The
-    order of the examples depends on the seed and the epoch alone; see
-    `from_source` for what counts as an epoch.
+    A split that begins with `train` is shuffled, anew in each epoch; all
+    others keep their order; `shuffle=True` or `False` says otherwise. Every
+    example comes once an epoch, so the last batch may be smaller. The order
+    depends on the seed and the epoch alone, see `Batches`.
 
-    Files are looked for in this order: the official files, unpacked, in
-    `data_dir`; their archives there, which are then unpacked; data prepared
-    by tensorflow-datasets; and only then is something downloaded.
+    Images are raw pixels, uint8; event recordings are frames of counts. Files
+    are looked for in this order: the official files, unpacked, in `data_dir`;
+    their archives there, which are then unpacked; data prepared by
+    tensorflow-datasets; and only then is something downloaded.
     `keras_tcl.data.info(name).where` says which files to put where by hand.
 
     Args:
@@ -134,31 +128,25 @@ def load(
         data_dir: Path of the folder of the data sets; for `image_folder` and
             `event_folder` the folder itself. Defaults to the environment
             variable `KERAS_TCL_DATA_DIR`, else `~/keras_tcl_data`.
-        shuffle: Bool, whether each epoch has an order of its own. Defaults to
-            `None`: true where the split begins with `train`.
+        shuffle: Bool, or `None`, true where the split begins with `train`.
+            Defaults to `None`.
         seed: Int of at least 0. Defaults to `0`.
-        drop_remainder: Bool, whether to leave out the last, smaller batch.
-            Defaults to `None`: true where `shuffle` is.
+        drop_remainder: Bool, whether to leave out the last, smaller batch, so
+            that all have one shape. Defaults to `False`.
         initial_epoch: Int, the epoch of the first pass, to resume training
             as with `fit(initial_epoch=...)`. Defaults to `0`.
-        format: String, `"tf"` for a `tf.data.Dataset`, `"keras"` for a
-            `keras.utils.PyDataset`, which needs no TensorFlow, or `"auto"`,
-            the former where TensorFlow is installed. Both give the same
-            batches. Defaults to `"auto"`.
         options: what the data set takes beside: `image_size` for the
-            fine-grained sets (an integer, to which the shorter side is
-            resized before the centre is cropped; a pair; or `None`; defaults
-            to `224`; the paper does not state its own) and for `image_folder`
-            (defaults to `None`, images of one size), which also takes
-            `test_fraction` and `split_seed`; `labels` for `cifar100`
-            (`"fine"` or `"coarse"`); for event recordings, such as
-            `timesteps`, see `keras_tcl.data.events`.
+            fine-grained sets (`224`) and `image_folder` (`None`, images of
+            one size), see `keras_tcl.data.images`; `labels` for `cifar100`
+            (`"fine"` or `"coarse"`); `test_fraction` and `split_seed` for
+            folders; `timesteps` and others for event recordings, see
+            `keras_tcl.data.events`.
 
     Returns:
-        A `tf.data.Dataset` or a `keras.utils.PyDataset` of known length, of
-        batches `(x, y)`: `x` is `[batch_size, height, width, channels]` or
-        `[batch_size, timesteps, height, width, 2]`, `y` is int32
-        `[batch_size]`.
+        `Batches`, a `keras.utils.PyDataset` of `(x, y)`: `x` is `[batch_size,
+        height, width, channels]` or `[batch_size, timesteps, height, width,
+        2]`, `y` is int32 `[batch_size]`. `load(...).as_tf()` is the same as a
+        `tf.data.Dataset`.
 
     Raises:
         ValueError: for an unknown name, split or option, for files that are
@@ -169,19 +157,15 @@ def load(
 
     Example:
 
-    >>> train = keras_tcl.data.load("digits", "train[:400]", batch_size=40)
-    >>> test = keras_tcl.data.load("digits", "test")
-    >>> model.fit(train, validation_data=test, epochs=3)
+    >>> train = keras_tcl.data.load("digits", "train[:400]", batch_size=64)
+    >>> [len(y) for _, y in train]
+    [64, 64, 64, 64, 64, 64, 16]
     """
-    opened = source(name, split, data_dir, **options)
-    if shuffle is None:
-        shuffle = split.startswith("train")
-    return from_source(
-        opened,
+    return Batches(
+        source(name, split, data_dir, **options),
         batch_size,
-        shuffle=shuffle,
+        shuffle=split.startswith("train") if shuffle is None else shuffle,
         seed=seed,
-        drop_remainder=shuffle if drop_remainder is None else drop_remainder,
+        drop_remainder=drop_remainder,
         initial_epoch=initial_epoch,
-        format=format,
     )

@@ -1,20 +1,23 @@
-"""The grammar of the argument `split`."""
+"""Splits: the grammar of the argument `split`, and rules of our own."""
 
 import re
 from collections.abc import Callable
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
-from keras_tcl.data.joined import Joined
-from keras_tcl.data.source import Source
-from keras_tcl.data.subset import Subset
+from keras_tcl import checks
+from keras_tcl.data.sources import Joined, Source, Subset
 
 _PART = re.compile(r"([A-Za-z_]\w*)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
-_GRAMMAR = (
-    "a split's name, optionally with a slice in examples or percent, "
-    "several joined with `+`: 'train', 'train[:400]', 'train[90%:]', "
-    "'train+validation'"
-)
+
+SPLIT_RULES = {
+    "tet": "recordings 900 to 999 of each class are the test set (TET)",
+    "tebn": "recordings 0 to 99 of each class are the test set (TEBN)",
+    "random": "`test_fraction` of each class, drawn at random, is the test set",
+}
+"""What each rule for a data set without a split says."""
 
 
 def open_split(split: str, open_one: Callable[[str], Source]) -> Source:
@@ -37,22 +40,40 @@ def open_split(split: str, open_one: Callable[[str], Source]) -> Source:
         ValueError: where the expression cannot be read, or a slice is empty
             or reaches beyond the split.
     """
-    parts = [
-        _PART.fullmatch(part.strip()) if isinstance(part, str) else None
-        for part in (split.split("+") if isinstance(split, str) else [split])
-    ]
     sources = []
-    for part in parts:
-        if part is None:
+    for part in split.split("+") if isinstance(split, str) else [""]:
+        match = _PART.fullmatch(part.strip())
+        if match is None:
             raise ValueError(
-                f"`split` must be {_GRAMMAR}. Received: split={split!r}."
+                "`split` must be a split's name, optionally with a slice in "
+                "examples or percent, several joined with `+`: 'train', "
+                "'train[:400]', 'train[90%:]', 'train+validation'. "
+                f"Received: split={split!r}."
             )
-        name, start, stop = part.groups()
+        name, start, stop = match.groups()
         source = open_one(name)
         if start or stop:
-            source = _slice(source, start, stop, split)
+            size = len(source)
+            begin = _position(start, size) if start else 0
+            end = _position(stop, size) if stop else size
+            if not 0 <= begin < end <= size:
+                raise ValueError(
+                    f"`split` asks for the examples {begin} to {end} of "
+                    f"{size}: a slice must hold at least one example and stay "
+                    f"within the split. Received: split={split!r}."
+                )
+            chosen = stratified_order(source.labels)[begin:end]
+            source = Subset(source, np.sort(chosen))
         sources.append(source)
     return sources[0] if len(sources) == 1 else Joined(sources)
+
+
+def _position(text: str, size: int) -> int:
+    if text.endswith("%"):
+        position = round(size * int(text[:-1]) / 100)
+    else:
+        position = int(text)
+    return position + size if text.startswith("-") else position
 
 
 def stratified_order(labels: np.ndarray) -> np.ndarray:
@@ -73,25 +94,49 @@ def stratified_order(labels: np.ndarray) -> np.ndarray:
     return np.lexsort((labels, (rank + 0.5) / counts[labels]))
 
 
-def _slice(
-    source: Source, start: str | None, stop: str | None, split: str
-) -> Source:
-    size = len(source)
-    begin = 0 if not start else _position(start, size)
-    end = size if not stop else _position(stop, size)
-    if not 0 <= begin < end <= size:
+def split_rows(
+    split_rule: str,
+    labels: Any,
+    numbers: Any = None,
+    split_seed: int = 0,
+    test_fraction: float = 0.1,
+) -> dict[str, np.ndarray]:
+    """Positions of the examples of each split, ascending.
+
+    Args:
+        split_rule: `"tet"`, `"tebn"` or `"random"`, see `SPLIT_RULES`.
+        labels: Integers `[N]`, the class of each example.
+        numbers: Integers `[N]`, each example's number within its class.
+            `"random"` does without.
+        split_seed: Integer, the seed of `"random"`.
+        test_fraction: Float between 0 and 1, the share of each class that
+            `"random"` sets aside, rounded, but at least one example of a
+            class on either side, where it has two.
+
+    Returns:
+        Dict of `"train"` and `"test"`.
+
+    Raises:
+        ValueError: if an argument is none of these.
+    """
+    checks.choice("split_rule", split_rule, SPLIT_RULES)
+    if not isinstance(test_fraction, Real) or not 0 < test_fraction < 1:
         raise ValueError(
-            f"`split` asks for the examples {begin} to {end} of {size}: a "
-            "slice must hold at least one example and stay within the "
-            f"split. Received: split={split!r}."
+            "`test_fraction` must lie between 0 and 1. "
+            f"Received: test_fraction={test_fraction!r}."
         )
-    chosen = stratified_order(source.labels)[begin:end]
-    return Subset(source, np.sort(chosen))
-
-
-def _position(text: str, size: int) -> int:
-    if text.endswith("%"):
-        position = round(size * int(text[:-1]) / 100)
+    labels = np.asarray(labels)
+    if split_rule == "tet":
+        test = np.asarray(numbers) >= 900
+    elif split_rule == "tebn":
+        test = np.asarray(numbers) < 100
     else:
-        position = int(text)
-    return position + size if text.startswith("-") else position
+        test = np.zeros(len(labels), bool)
+        random = np.random.default_rng(
+            checks.integer("split_seed", split_seed, 0)
+        )
+        for label in np.unique(labels):
+            members = random.permutation(np.flatnonzero(labels == label))
+            number = round(test_fraction * len(members))
+            test[members[: min(max(number, 1), len(members) - 1)]] = True
+    return {"train": np.flatnonzero(~test), "test": np.flatnonzero(test)}

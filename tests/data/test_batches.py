@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from keras_tcl.data import ArraySource, DataInfo, Source
-from keras_tcl.data.batches import Batches
+from keras_tcl.data import ArraySource, Batches, DataInfo, Source
+
+pytestmark = pytest.mark.once
 
 INFO = DataInfo("mine", classes=7, shape=(1,))
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from keras_tcl import data
+from keras_tcl.data.catalogue import DATASETS
 
+pytestmark = pytest.mark.once
 NAMES = (
     "cifar10 cifar100 cub200 stanford_cars fgvc_aircraft oxford_flowers102 "
     "stanford_dogs digits image_folder"
@@ -44,10 +46,10 @@ def test_the_numbers_of_the_paper():
     }
 
 
-def test_training_shuffles_and_drops_by_default():
+def test_training_shuffles_and_drops_nothing_by_default():
     train = data.load("digits", batch_size=100)
     test = data.load("digits", "test", batch_size=100)
-    assert [len(y) for _, y in train] == [100] * 14
+    assert [len(y) for _, y in train] == [100] * 14 + [37]
     assert [len(y) for _, y in test] == [100] * 3 + [60]
     first, second = ([np.asarray(y) for _, y in train] for _ in range(2))
     assert any(np.any(a != b) for a, b in zip(first, second, strict=True))
@@ -57,9 +59,12 @@ def test_training_shuffles_and_drops_by_default():
 
 def test_defaults_can_be_turned():
     train = data.load("digits", shuffle=False, batch_size=100)
-    assert len(train) == 15  # An evaluation on the training split.
-    test = data.load("digits", "test", shuffle=True, drop_remainder=False)
-    assert len(test) == 3
+    labels = np.concatenate([y for _, y in train])
+    assert np.array_equal(labels, data.source("digits", "train").labels)
+    test = data.load("digits", "test", shuffle=True, drop_remainder=True)
+    assert [len(y) for _, y in test] == [128, 128]
+    labels = data.source("digits", "test").labels
+    assert any(np.any(y != labels[:128]) for _, y in test)
 
 
 def test_seed():
@@ -81,14 +86,14 @@ def test_a_validation_part_of_the_training_split():
 def test_unknown_name(function):
     arguments = () if function is data.info else ("train",)
     with pytest.raises(
-        ValueError, match="cifar10, .*digits.*Received: name='cifar-10'"
+        ValueError, match="'cifar10', .*'digits'.*Received: name='cifar-10'"
     ):
         function("cifar-10", *arguments)
 
 
 def test_unknown_split():
     with pytest.raises(
-        ValueError, match="splits train, test. Received: split='valid'"
+        ValueError, match="'train', 'test'. Received: split='valid'"
     ):
         data.load("digits", "valid")
 
@@ -103,6 +108,14 @@ def test_unknown_split():
 def test_unknown_option(name, match):
     with pytest.raises(ValueError, match=match):
         data.load(name, image_size=32)
+
+
+def test_each_data_set_says_which_options_it_takes():
+    options = {name: DATASETS[name].options for name in data.list_datasets()}
+    assert options["digits"] == () and options["cifar100"] == ("labels",)
+    assert options["stanford_dogs"] == ("image_size",)
+    assert {"timesteps", "binning", "download"} <= set(options["nmnist"])
+    assert len(set(options["cifar10_dvs"])) == len(options["cifar10_dvs"])
 
 
 def test_data_dir_may_be_a_string_with_a_tilde(tmp_path, monkeypatch):

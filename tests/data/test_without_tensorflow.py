@@ -14,6 +14,7 @@ from keras_tcl import data
 from tests.data import samples
 
 pytest.importorskip("tensorflow")  # To compare with.
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 # One process for all of it: importing a backend takes seconds.
 SCRIPT = """
@@ -47,7 +48,7 @@ model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
 model.fit(train, validation_data=data.load("digits", "test"), verbose=0)
 
 try:
-    data.load("digits", format="tf")
+    train.as_tf()
 except ImportError as error:
     assert "pip install keras_tcl[tensorflow]" in str(error)
 else:
@@ -56,14 +57,22 @@ else:
 import pathlib, urllib.request
 from tensorflow_datasets.core.download import download_manager
 root = pathlib.Path(sys.argv[1])
-download_manager.DownloadManager.download_and_extract = (
-    lambda self, urls: str(root / "remote")
+download_manager.DownloadManager.download = (
+    lambda self, urls: str(root / "aircraft.tar.gz")
 )
 urllib.request.getproxies = lambda: {"https": "x"}
 source = data.source("fgvc_aircraft", "validation", root, image_size=8)
 assert sorted(source.labels) == [2, 3]
 assert source.read([0, 1])[0].shape == (2, 8, 8, 3)
 print("prepared")
+
+try:
+    data.source("cifar10", "train", root)
+except ImportError as error:
+    assert "tensorflow-cpu" in str(error), error
+    assert "by hand: the binary version" in str(error), error
+else:
+    raise AssertionError("no ImportError")
 assert "tensorflow" not in sys.modules
 """
 
@@ -84,6 +93,7 @@ def output(tmp_path_factory):
         pytest.skip("TensorFlow is the only backend installed")
     root = tmp_path_factory.mktemp("data")
     samples.write_fgvc_aircraft(root / "remote")
+    samples.pack(root / "remote", root / "aircraft.tar.gz", contents=True)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(root)],
         env={**os.environ, "KERAS_BACKEND": backend},
@@ -97,7 +107,7 @@ def output(tmp_path_factory):
 
 def test_the_same_batches(output):
     digest = hashlib.sha256()
-    train = data.load("digits", "train[:400]", 64, seed=1, format="tf")
+    train = data.load("digits", "train[:400]", 64, seed=1).as_tf()
     for _ in range(2):
         for x, y in train:
             digest.update(np.asarray(x).tobytes() + np.asarray(y).tobytes())

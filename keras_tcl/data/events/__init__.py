@@ -20,11 +20,6 @@
 See `Framing`, `read_recording` and `split_rows` for each.
 """
 
-from keras_tcl.data.dataset import Dataset
 from keras_tcl.data.events import cifar10_dvs, event_folder, nmnist
 
-DATASETS = {
-    "cifar10_dvs": Dataset(cifar10_dvs.INFO, cifar10_dvs.open_cifar10_dvs),
-    "nmnist": Dataset(nmnist.INFO, nmnist.open_nmnist),
-    "event_folder": Dataset(event_folder.INFO, event_folder.open_event_folder),
-}
+__all__ = ["cifar10_dvs", "event_folder", "nmnist"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 # To be raised when the same settings give other frames than before.
-FORMAT = 1
+FORMAT = 2
 # Recordings made between two writes: what a build holds in memory.
 CHUNK = 64
 
@@ -85,16 +85,22 @@ class FrameCache:
         Args:
             rows: Integers `[n]`, positions in `files`.
         """
-        frames = self._read(rows)
-        if frames is None:
-            self.build()
-            frames = self._read(rows)
-        if frames is None:
-            raise ValueError(
-                f"{self.path} is damaged just after it was written. Pass "
-                "`cache_dir`, a folder on a sound disk."
-            )
-        return frames
+        for build in (False, True):
+            if build:
+                self.build()
+            records = self._map()
+            if records is None:
+                continue
+            records = records[np.asarray(rows, "int64")]
+            frames = np.ascontiguousarray(records["frames"])
+            checksums = [zlib.crc32(example.data) for example in frames]
+            if checksums == records["checksum"].tolist():
+                return frames
+            self._warn()
+        raise ValueError(
+            f"{self.path} is damaged just after it was written. Pass "
+            "`cache_dir`, a folder on a sound disk."
+        )
 
     def build(self) -> None:
         """Make the frames of all recordings and put the cache in its place."""
@@ -148,26 +154,12 @@ class FrameCache:
                     record["checksum"] = zlib.crc32(record["frames"].data)
                 yield records
 
-    def _read(self, rows: Any) -> np.ndarray | None:
-        records = self._map()
-        if records is None:
-            return None
-        records = records[np.asarray(rows, "int64")]
-        frames = np.ascontiguousarray(records["frames"])
-        checksums = [zlib.crc32(example.data) for example in frames]
-        if checksums == records["checksum"].tolist():
-            return frames
-        self._warn()
-        return None
-
     def _map(self) -> np.ndarray | None:
         """The records on disk, or `None` where there are none to be used."""
         try:
             records = np.load(self.path, mmap_mode="r")
-            if (records.dtype, records.shape) == (
-                self.record,
-                (len(self.files),),
-            ):
+            wanted = self.record, (len(self.files),)
+            if (records.dtype, records.shape) == wanted:
                 return records
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -179,7 +171,7 @@ class FrameCache:
     def _warn(self) -> None:
         warnings.warn(
             f"The cache {self.path} is damaged. It is built anew.",
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

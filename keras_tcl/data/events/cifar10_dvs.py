@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_tcl.data.events.frames import EventFrames
+from keras_tcl import checks
+from keras_tcl.data.catalogue import register
+from keras_tcl.data.events.event_source import EventSource, download_with_tonic
 from keras_tcl.data.events.framing import Framing
-from keras_tcl.data.events.recordings import download as download_with_tonic
-from keras_tcl.data.events.recordings import find_folder, find_recordings
-from keras_tcl.data.events.splits import SPLIT_RULES, check_split, split_rows
-from keras_tcl.data.info import DataInfo
+from keras_tcl.data.files import find_files, list_classes
+from keras_tcl.data.images.cifar import INFO10
+from keras_tcl.data.sources import DataInfo
+from keras_tcl.data.splits import SPLIT_RULES, split_rows
 
 SENSOR_SIZE = (128, 128)
 PER_CLASS = 1_000
@@ -20,18 +22,7 @@ PER_CLASS = 1_000
 INFO = DataInfo(
     name="cifar10_dvs",
     classes=10,
-    class_names=(
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ),
+    class_names=INFO10.class_names,
     shape=(4, 48, 48, 2),
     splits={"train": 9_000, "test": 1_000},
     size="10,000 recordings, ten archives",
@@ -57,21 +48,19 @@ INFO = DataInfo(
 )
 
 
+@register(INFO, further=Framing)
 def open_cifar10_dvs(
     split: str,
     data_dir: pathlib.Path,
     split_rule: str = "tet",
     split_seed: int = 0,
     test_fraction: float = 0.1,
-    timesteps: int = 4,
-    binning: str = "count",
     frame_size: Any = 48,
-    interpolation: str = "bilinear",
-    values: str = "count",
     sort: bool = False,
     cache_dir: Any = None,
     download: bool = False,
-) -> EventFrames:
+    **framing: Any,
+) -> EventSource:
     """Open a split of the 10,000 recordings, of either release.
 
     The older release (`.aedat`) is turned upright as SpikingJelly does, by
@@ -87,32 +76,29 @@ def open_cifar10_dvs(
             is usually much higher.
         split_seed: See `split_rows`.
         test_fraction: See `split_rows`.
-        timesteps: See `Framing`.
-        binning: See `Framing`.
         frame_size: See `Framing`. The paper reduces 128 x 128 to 48 x 48.
-        interpolation: See `Framing`.
-        values: See `Framing`.
         sort: See `read_recording`.
-        cache_dir: See `EventFrames`.
+        cache_dir: See `EventSource`.
         download: Whether tonic may fetch the files where they are missing.
+        **framing: See `Framing`.
 
     Raises:
         ValueError: if an argument is none of these, a file is missing or
             bad, or the download fails.
         ImportError: for `.aedat4` without the package `aedat`.
     """
-    framing = Framing(timesteps, binning, frame_size, interpolation, values)
-    check_split(split, INFO.splits)
+    frames = Framing(frame_size=frame_size, **framing)
+    checks.choice("split", split, INFO.splits)
+    names = INFO.class_names
+    archives = {f"{name}.zip": "" for name in names}
     places = ("CIFAR10DVS", INFO.name, ".")
-    root = find_folder(data_dir, places, INFO.class_names)
+    root = find_files(data_dir, INFO.name, names, archives, places)
     if root is None and download:
         download_with_tonic("CIFAR10DVS", data_dir, INFO.where)
-        root = find_folder(data_dir, places, INFO.class_names)
+        root = find_files(data_dir, INFO.name, names, archives, places)
     root = root or data_dir / places[0]
-    files, labels = find_recordings(
-        root, INFO.class_names, INFO.where, (".aedat4", ".aedat")
-    )
-    suffixes = {path.suffix for path in files}
+    files, labels = list_classes(root, names, (".aedat4", ".aedat"), INFO.where)
+    suffixes = {path.suffix.lower() for path in files}
     if len(suffixes) > 1:
         raise ValueError(
             f"{root} mixes .aedat4 and .aedat recordings: keep one release."
@@ -121,32 +107,27 @@ def open_cifar10_dvs(
     if (sizes != PER_CLASS).any():
         warnings.warn(
             f"{root} holds {sizes.min():,} to {sizes.max():,} recordings a "
-            f"class, the whole of CIFAR10-DVS {PER_CLASS:,}: results do not "
+            f"class, the whole of CIFAR10-DVS {PER_CLASS:,}. Results do not "
             "compare with published ones.",
             stacklevel=2,
         )
-    splits = split_rows(
-        split_rule,
-        labels,
-        [_number(path) for path in files],
-        split_seed,
-        test_fraction,
+    numbers = [_number(path) for path in files]
+    splits = split_rows(split_rule, labels, numbers, split_seed, test_fraction)
+    info = INFO.replace(
+        splits={name: len(rows) for name, rows in splits.items()},
+        notes={
+            "split_rule": split_rule,
+            "split_rule_says": SPLIT_RULES[split_rule],
+            "split_seed": split_seed,
+            "test_fraction": test_fraction,
+        },
     )
-    notes = {
-        "split_rule": split_rule,
-        "split_rule_says": SPLIT_RULES[split_rule],
-        "split_seed": split_seed,
-        "test_fraction": test_fraction,
-    }
-    return EventFrames(
-        INFO.replace(
-            splits={name: len(rows) for name, rows in splits.items()},
-            notes=notes,
-        ),
+    return EventSource(
+        info,
         data_dir,
         files,
         labels,
-        framing,
+        frames,
         SENSOR_SIZE,
         rows=splits[split],
         cache_dir=cache_dir,

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_tcl import checks
+from keras_tcl.optional import require
+
 BINNINGS = ("count", "time")
 INTERPOLATIONS = ("bilinear", "area")
 VALUES = ("count", "binary")
@@ -53,8 +56,10 @@ class Framing:
 
     Example:
 
-    >>> framing = Framing(timesteps=4, frame_size=48)
-    >>> framing(events, (128, 128)).shape
+    >>> from keras_tcl.data.events.framing import Framing
+    >>> from keras_tcl.data.events.readers import EVENT
+    >>> events = np.zeros(1000, EVENT)
+    >>> Framing(timesteps=4, frame_size=48)(events, (128, 128)).shape
     (4, 48, 48, 2)
 
     Reference: TCL paper, section 5.1 (T = 4, 128 x 128 reduced to 48 x 48).
@@ -67,25 +72,13 @@ class Framing:
     values: str = "count"
 
     def __post_init__(self) -> None:
-        if not _is_positive_integer(self.timesteps):
-            raise ValueError(
-                "`timesteps` must be a positive integer. "
-                f"Received: timesteps={self.timesteps!r}"
-            )
+        checks.integer("timesteps", self.timesteps)
         if self.frame_size is not None:
-            object.__setattr__(
-                self, "frame_size", as_size("frame_size", self.frame_size)
-            )
-        for name, accepted in (
-            ("binning", BINNINGS),
-            ("interpolation", INTERPOLATIONS),
-            ("values", VALUES),
-        ):
-            if getattr(self, name) not in accepted:
-                raise ValueError(
-                    f"`{name}` must be one of {accepted}. "
-                    f"Received: {name}={getattr(self, name)!r}"
-                )
+            size = checks.size("frame_size", self.frame_size)
+            object.__setattr__(self, "frame_size", size)
+        checks.choice("binning", self.binning, BINNINGS)
+        checks.choice("interpolation", self.interpolation, INTERPOLATIONS)
+        checks.choice("values", self.values, VALUES)
 
     @property
     def dtype(self) -> str:
@@ -142,62 +135,29 @@ def resize(
     frames: np.ndarray, size: tuple[int, int], interpolation: str = "bilinear"
 ) -> np.ndarray:
     """Resize frames `[T, height, width, C]` to `size`, as float32."""
-    frames = frames.astype("float32")
-    for axis, new_length in zip((1, 2), size, strict=True):
-        weights = resize_weights(frames.shape[axis], new_length, interpolation)
-        frames = _weighted_sums(frames, weights, axis)
-    return frames
-
-
-def resize_weights(
-    length: int, new_length: int, interpolation: str = "bilinear"
-) -> np.ndarray:
-    """Weights `[new_length, length]` of the old pixels in each new pixel.
-
-    Pixel k covers the interval [k, k + 1]; each row adds up to 1.
-    """
-    scale = length / new_length
-    old = np.arange(length)
-    new = np.arange(new_length)[:, None]
     if interpolation == "area":
-        end = np.minimum(old + 1, (new + 1) * scale)
-        weights = np.maximum(end - np.maximum(old, new * scale), 0)
-    else:
-        distance = np.abs(old + 0.5 - (new + 0.5) * scale)
-        weights = np.maximum(1 - distance / max(scale, 1), 0)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
-
-
-def _weighted_sums(
-    frames: np.ndarray, weights: np.ndarray, axis: int
-) -> np.ndarray:
-    """`weights @ frames` along an axis, for rows of few weights.
-
-    A matrix product would start threads of its own, which on a busy machine
-    took 70 ms instead of 1 for a recording (128 x 128, T = 4, two cores).
-    """
-    number = np.count_nonzero(weights, axis=1).max()
-    largest = np.argsort(-weights, axis=1, kind="stable")[:, :number]
-    shape = [1] * frames.ndim
-    shape[axis] = -1
-    total: Any = 0
-    for column in largest.T:
-        weight = weights[np.arange(len(weights)), column].reshape(shape)
-        total = total + weight * frames.take(column, axis)
-    return total
-
-
-def as_size(name: str, value: Any) -> tuple[int, int]:
-    """`(height, width)` of a pair, or of one integer for both."""
-    pair = (value, value) if np.ndim(value) == 0 else tuple(value)
-    if len(pair) != 2 or not all(map(_is_positive_integer, pair)):
-        raise ValueError(
-            f"`{name}` must be a positive integer or a pair (height, width) "
-            f"of them. Received: {name}={value!r}"
+        # Not by Pillow's BOX, which rounds areas to whole pixels.
+        for axis, length in zip((1, 2), size, strict=True):
+            frames = _area_means(frames, length, axis)
+        return frames.astype("float32")
+    image = require("PIL.Image", "resizing frames", "keras_tcl[data]")
+    resized = np.empty((len(frames), *size, frames.shape[-1]), "float32")
+    for t, channel in np.ndindex(len(frames), frames.shape[-1]):
+        plane = image.fromarray(frames[t, :, :, channel].astype("float32"))
+        resized[t, :, :, channel] = plane.resize(
+            size[::-1], image.Resampling.BILINEAR
         )
-    return int(pair[0]), int(pair[1])
+    return resized
 
 
-def _is_positive_integer(value: Any) -> bool:
-    is_integer = isinstance(value, (int, np.integer))
-    return is_integer and not isinstance(value, bool) and bool(value > 0)
+def _area_means(frames: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Means over `length` equal parts of an axis, by differences of sums."""
+    old_length = frames.shape[axis]
+    edges = np.linspace(0, old_length, length + 1)
+    pixel = np.minimum(edges.astype(int), old_length - 1)
+    fraction = np.expand_dims(
+        edges - pixel, tuple(range(1, frames.ndim - axis))
+    )
+    before = np.cumsum(frames, axis, "float64") - frames
+    sums = before.take(pixel, axis) + fraction * frames.take(pixel, axis)
+    return np.diff(sums, axis=axis) * (length / old_length)

@@ -1,15 +1,14 @@
 """N-MNIST: MNIST digits moved before an event camera in three saccades."""
 
 import pathlib
-import warnings
 from typing import Any
 
-from keras_tcl.data.events.frames import EventFrames
+from keras_tcl import checks
+from keras_tcl.data.catalogue import register
+from keras_tcl.data.events.event_source import EventSource, download_with_tonic
 from keras_tcl.data.events.framing import Framing
-from keras_tcl.data.events.recordings import download as download_with_tonic
-from keras_tcl.data.events.recordings import find_folder, find_recordings
-from keras_tcl.data.events.splits import check_split
-from keras_tcl.data.info import DataInfo
+from keras_tcl.data.files import find_files, list_classes, warn_if_incomplete
+from keras_tcl.data.sources import DataInfo
 
 SENSOR_SIZE = (34, 34)
 
@@ -35,67 +34,50 @@ INFO = DataInfo(
 )
 
 
+@register(INFO, further=Framing)
 def open_nmnist(
     split: str,
     data_dir: pathlib.Path,
-    timesteps: int = 4,
-    binning: str = "count",
-    frame_size: Any = None,
-    interpolation: str = "bilinear",
-    values: str = "count",
     sort: bool = False,
     cache_dir: Any = None,
     download: bool = False,
-) -> EventFrames:
+    **framing: Any,
+) -> EventSource:
     """Open one of the two official splits.
 
     Args:
         split: `"train"` or `"test"`.
         data_dir: Folder with `Train` and `Test`, or their archives, in it or
             below `NMNIST` or `nmnist`.
-        timesteps: See `Framing`.
-        binning: See `Framing`.
-        frame_size: See `Framing`. The sensor has 34 x 34 pixels.
-        interpolation: See `Framing`.
-        values: See `Framing`.
         sort: See `read_recording`.
-        cache_dir: See `EventFrames`.
+        cache_dir: See `EventSource`.
         download: Whether tonic may fetch the files where they are missing.
+        **framing: See `Framing`. The sensor has 34 x 34 pixels.
 
     Raises:
         ValueError: if an argument is none of these, a file is missing or
             bad, or the download fails.
     """
-    framing = Framing(timesteps, binning, frame_size, interpolation, values)
-    check_split(split, INFO.splits)
-    folder = split.capitalize()
+    frames = Framing(**framing)
+    folder = checks.choice("split", split, INFO.splits).capitalize()
+    archives = {f"{folder}.zip": "", f"{split}.zip": ""}
     places = ("NMNIST", INFO.name, ".")
-    root = find_folder(data_dir, places, [folder])
+    root = find_files(data_dir, INFO.name, [folder], archives, places)
     if root is None and download:
-        download_with_tonic(
-            "NMNIST", data_dir, INFO.where, train=split == "train"
-        )
-        root = find_folder(data_dir, places, [folder])
-    root = root or data_dir / places[0]
-    files, labels = find_recordings(
-        root / folder, INFO.class_names, INFO.where, (".bin",)
-    )
-    if len(files) != INFO.splits[split]:
-        warnings.warn(
-            f"{root / folder} holds {len(files):,} of the "
-            f"{INFO.splits[split]:,} recordings of N-MNIST: results do not "
-            "compare with published ones.",
-            stacklevel=2,
-        )
-    info = INFO.replace(
-        splits={split: len(files)}, notes={"split_rule": "official"}
-    )
-    return EventFrames(
-        info,
+        train = split == "train"
+        download_with_tonic("NMNIST", data_dir, INFO.where, train=train)
+        root = find_files(data_dir, INFO.name, [folder], archives, places)
+    place = (root or data_dir / places[0]) / folder
+    files, labels = list_classes(place, INFO.class_names, (".bin",), INFO.where)
+    warn_if_incomplete(INFO, split, len(files), place)
+    return EventSource(
+        INFO.replace(
+            splits={split: len(files)}, notes={"split_rule": "official"}
+        ),
         data_dir,
         files,
         labels,
-        framing,
+        frames,
         SENSOR_SIZE,
         cache_dir=cache_dir,
         sort=sort,

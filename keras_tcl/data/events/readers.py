@@ -55,18 +55,21 @@ def read_recording(
 
     Example:
 
-    >>> events, sensor_size = read_recording("cifar10_airplane_0.aedat4")
+    ```python
+    events, sensor_size = read_recording("cifar10_airplane_0.aedat4")
+    ```
     """
     path = pathlib.Path(path)
-    if path.suffix not in READERS:
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
         raise ValueError(
             f"A recording is a {', '.join(READERS)} file. Received: {path}"
         )
     try:
-        if READERS[path.suffix] is read_numpy:
+        if READERS[suffix] is read_numpy:
             events, stated = read_numpy(path, columns)
         else:
-            events, stated = READERS[path.suffix](path)
+            events, stated = READERS[suffix](path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error}).") from error
     if not len(events):

@@ -1,26 +1,20 @@
-"""Still images."""
+"""Still images: CIFAR, five fine-grained sets, digits and folders.
 
-from keras_tcl.data.dataset import Dataset
-from keras_tcl.data.images.cifar import CIFAR10, CIFAR100
-from keras_tcl.data.images.cub200 import CUB200
-from keras_tcl.data.images.digits import DIGITS
-from keras_tcl.data.images.fgvc_aircraft import FGVC_AIRCRAFT
-from keras_tcl.data.images.image_folder import IMAGE_FOLDER
-from keras_tcl.data.images.oxford_flowers102 import OXFORD_FLOWERS102
-from keras_tcl.data.images.stanford_cars import STANFORD_CARS
-from keras_tcl.data.images.stanford_dogs import STANFORD_DOGS
+`keras_tcl.data.load` passes on these options:
 
-DATASETS: dict[str, Dataset] = {
-    dataset.info.name: dataset
-    for dataset in (
-        CIFAR10,
-        CIFAR100,
-        CUB200,
-        STANFORD_CARS,
-        FGVC_AIRCRAFT,
-        OXFORD_FLOWERS102,
-        STANFORD_DOGS,
-        DIGITS,
-        IMAGE_FOLDER,
-    )
-}
+| option | for | |
+| --- | --- | --- |
+| `image_size` | fine-grained sets, `image_folder` | see below |
+| `labels="fine"` | `cifar100` | 100 classes, or `"coarse"`, 20 |
+| `split_seed=0` | `image_folder` | the draw of a folder without splits |
+| `test_fraction=0.2` | `image_folder` | the share of its test split |
+
+`image_size` is an integer, to which the shorter side is resized before the
+centre is cropped; a pair `(height, width)`; or `None`, images of one size as
+they are. It is 224 for the fine-grained sets, whose size the paper does not
+state, and `None` for folders.
+"""
+
+from keras_tcl.data.images import cifar, digits, fine_grained, image_folder
+
+__all__ = ["cifar", "digits", "fine_grained", "image_folder"]

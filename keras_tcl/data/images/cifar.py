@@ -1,55 +1,67 @@
-"""CIFAR-10 and CIFAR-100."""
+"""CIFAR-10 and CIFAR-100.
+
+The binary version is read here: tensorflow-datasets (TFDS) unpacks its archive
+only where TensorFlow is installed, and `keras.datasets` reads another version.
+What TFDS prepared is read too, and it downloads.
+"""
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from keras_tcl.data.array_source import ArraySource
-from keras_tcl.data.dataset import Dataset
-from keras_tcl.data.image_source import ImageSource
-from keras_tcl.data.images.counts import check_count
+from keras_tcl import checks
+from keras_tcl.data.catalogue import register
+from keras_tcl.data.files import find_files, warn_if_incomplete
+from keras_tcl.data.images.image_source import ImageSource
 from keras_tcl.data.images.prepared import Remote, prepared_images
-from keras_tcl.data.info import DataInfo
-from keras_tcl.data.local import find_files
-from keras_tcl.data.source import Source
+from keras_tcl.data.sources import ArraySource, DataInfo, Source
 
 _PIXELS = 3 * 32 * 32
-_CITATION = (
-    "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, "
-    "technical report, University of Toronto, 2009"
-)
-_LICENCE = "none stated; cite the technical report"
 _PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
-_STD = (
-    "std is the published one, the mean over images of each image's standard "
-    "deviation; that of all pixels together is "
-)
 
-INFO10 = DataInfo(
-    name="cifar10",
-    classes=10,
+
+def _cifar(number: int, folder: str, **facts: Any) -> DataInfo:
+    return DataInfo(
+        name=f"cifar{number}",
+        classes=number,
+        shape=(32, 32, 3),
+        splits={"train": 50000, "test": 10000},
+        value_range=(0, 255),
+        licence="none stated; cite the technical report",
+        citation=(
+            "A. Krizhevsky, Learning Multiple Layers of Features from Tiny "
+            "Images, technical report, University of Toronto, 2009"
+        ),
+        where=(
+            f"the binary version from {_PAGE}: put cifar-{number}-binary."
+            f"tar.gz, or the folder {folder} it unpacks to, under data_dir"
+        ),
+        **facts,
+    )
+
+
+INFO10 = _cifar(
+    10,
+    "cifar-10-batches-bin",
     class_names=tuple(
         "airplane automobile bird cat deer dog frog horse ship truck".split()
     ),
-    shape=(32, 32, 3),
-    splits={"train": 50000, "test": 10000},
-    value_range=(0, 255),
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2023, 0.1994, 0.2010),
     size="162 MiB",
-    licence=_LICENCE,
-    citation=_CITATION,
-    where=(
-        f"the binary version from {_PAGE}: put cifar-10-binary.tar.gz, or "
-        "the folder cifar-10-batches-bin it unpacks to, under data_dir"
-    ),
-    notes={"std": _STD + "(0.2470, 0.2435, 0.2616)"},
+    notes={
+        "std": (
+            "std is the published one, the mean over images of each image's "
+            "standard deviation; that of all pixels together is "
+            "(0.2470, 0.2435, 0.2616)"
+        )
+    },
 )
-
-INFO100 = DataInfo(
-    name="cifar100",
-    classes=100,
+INFO100 = _cifar(
+    100,
+    "cifar-100-binary",
     class_names=tuple(
         """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle
         bowl boy bridge bus butterfly camel can castle caterpillar cattle
@@ -64,18 +76,9 @@ INFO100 = DataInfo(
         train trout tulip turtle wardrobe whale willow_tree wolf woman
         worm""".split()
     ),
-    shape=(32, 32, 3),
-    splits={"train": 50000, "test": 10000},
-    value_range=(0, 255),
     mean=(0.5071, 0.4867, 0.4408),
     std=(0.2675, 0.2565, 0.2761),
     size="161 MiB",
-    licence=_LICENCE,
-    citation=_CITATION,
-    where=(
-        f"the binary version from {_PAGE}: put cifar-100-binary.tar.gz, or "
-        "the folder cifar-100-binary it unpacks to, under data_dir"
-    ),
     notes={"labels": "labels='fine' (100 classes) or 'coarse' (20)"},
 )
 
@@ -97,39 +100,26 @@ _FILES100 = {
 }
 
 
+@register(INFO10)
 def open_cifar10(split: str, data_dir: pathlib.Path) -> Source:
-    """Open CIFAR-10 from the binary version, or else through TFDS."""
+    """Open CIFAR-10."""
     return _open(
-        INFO10,
-        split,
-        data_dir,
-        _FILES10,
-        archive="cifar-10-binary.tar.gz",
-        label_bytes=1,
-        label_byte=0,
-        label_key="label",
+        INFO10, split, data_dir, _FILES10, "cifar-10-binary.tar.gz", 1, 0
     )
 
 
+@register(INFO100)
 def open_cifar100(
     split: str, data_dir: pathlib.Path, labels: str = "fine"
 ) -> Source:
     """Open CIFAR-100 with its 100 fine or its 20 coarse labels."""
-    if labels not in ("fine", "coarse"):
-        raise ValueError(
-            "`labels` must be 'fine' (100 classes) or 'coarse' (20). "
-            f"Received: labels={labels!r}."
-        )
-    fine = labels == "fine"
+    checks.choice("labels", labels, ("fine", "coarse"))
+    archive = "cifar-100-binary.tar.gz"
+    if labels == "fine":
+        return _open(INFO100, split, data_dir, _FILES100, archive, 2, 1)
+    info = INFO100.replace(classes=20, class_names=_COARSE)
     return _open(
-        INFO100 if fine else INFO100.replace(classes=20, class_names=_COARSE),
-        split,
-        data_dir,
-        _FILES100,
-        archive="cifar-100-binary.tar.gz",
-        label_bytes=2,
-        label_byte=1 if fine else 0,
-        label_key="label" if fine else "coarse_label",
+        info, split, data_dir, _FILES100, archive, 2, 0, "coarse_label"
     )
 
 
@@ -141,14 +131,13 @@ def _open(
     archive: str,
     label_bytes: int,
     label_byte: int,
-    label_key: str,
+    label_key: str = "label",
 ) -> Source:
     required = files["train"] + files["test"]
     place = find_files(data_dir, info.name, required, {archive: ""})
     if place is None:
-        remote = Remote(info.name, _PAGE)
         images, labels, _ = prepared_images(
-            remote, info, split, data_dir, label_key
+            Remote(info.name, _PAGE), info, split, data_dir, label_key
         )
         # They are small: decoded once, into memory.
         decoded = ImageSource(info, labels, images, image_size=32)
@@ -156,7 +145,7 @@ def _open(
     else:
         paths = [place / file for file in files[split]]
         x, labels = _read_binary(paths, label_bytes, label_byte)
-        check_count(info, split, len(labels), place)
+        warn_if_incomplete(info, split, len(labels), place)
     return ArraySource(info, x, labels)
 
 
@@ -178,7 +167,3 @@ def _read_binary(
         planes = raw[:, label_bytes:].reshape(-1, 3, 32, 32)
         images.append(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
     return np.concatenate(images), np.concatenate(labels)
-
-
-CIFAR10 = Dataset(INFO10, open_cifar10)
-CIFAR100 = Dataset(INFO100, open_cifar100)

@@ -4,10 +4,8 @@ import pathlib
 
 import numpy as np
 
-from keras_tcl.data.array_source import ArraySource
-from keras_tcl.data.dataset import Dataset
-from keras_tcl.data.info import DataInfo
-from keras_tcl.data.source import Source
+from keras_tcl.data.catalogue import register
+from keras_tcl.data.sources import ArraySource, DataInfo, Source
 from keras_tcl.data.splits import stratified_order
 from keras_tcl.optional import require
 
@@ -38,6 +36,7 @@ INFO = DataInfo(
 )
 
 
+@register(INFO)
 def open_digits(split: str, data_dir: pathlib.Path) -> Source:
     """Open scikit-learn's 8 x 8 digits, uint8 from 0 to 16."""
     datasets = require(
@@ -50,6 +49,3 @@ def open_digits(split: str, data_dir: pathlib.Path) -> Source:
     order = drawn[stratified_order(y[drawn])]
     chosen = order[:_TRAINING] if split == "train" else order[_TRAINING:]
     return ArraySource(INFO, x[chosen], y[chosen])
-
-
-DIGITS = Dataset(INFO, open_digits)

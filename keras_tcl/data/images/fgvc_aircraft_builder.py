@@ -6,9 +6,10 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from keras_tcl.data.images.fgvc_aircraft import (
-    INFO,
-    URL,
+from keras_tcl.data.files import unpack
+from keras_tcl.data.images.fine_grained import (
+    AIRCRAFT_URL,
+    FGVC_AIRCRAFT,
     read_fgvc_aircraft,
 )
 
@@ -34,20 +35,25 @@ class FgvcAircraft(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(encoding_format="jpeg"),
-                    "label": tfds.features.ClassLabel(num_classes=INFO.classes),
+                    "label": tfds.features.ClassLabel(
+                        num_classes=FGVC_AIRCRAFT.classes
+                    ),
                     "file_name": tfds.features.Text(),
                 }
             ),
             supervised_keys=("image", "label"),
             homepage="https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/",
-            citation=INFO.citation,
+            citation=FGVC_AIRCRAFT.citation,
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        place = pathlib.Path(dl_manager.download_and_extract(URL))
+        archive = pathlib.Path(dl_manager.download(AIRCRAFT_URL))
+        place = archive.parent
+        # TFDS itself would unpack with TensorFlow.
+        unpack({archive: ""}, place, ["fgvc-aircraft-2013b/data"])
         return {
             split: self._generate_examples(place, split)
-            for split in INFO.splits
+            for split in FGVC_AIRCRAFT.splits
         }
 
     def _generate_examples(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_tcl.data.info import DataInfo
+from keras_tcl.data.sources import DataInfo
 from keras_tcl.optional import require
 
 
@@ -28,13 +28,16 @@ class Remote:
         module: String, the module that registers the builder, or `None` for
             one of TFDS itself.
         needs: Dict of module to the package that brings it, for what TFDS
-            needs to prepare this data set beside its own requirements.
+            needs to prepare this data set beside its own requirements. It is
+            looked for before the download. TFDS unpacks with TensorFlow.
     """
 
     builder: str
     url: str
     module: str | None = None
-    needs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    needs: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {"tensorflow": "tensorflow-cpu"}
+    )
 
 
 def prepared_images(
@@ -162,7 +165,12 @@ def _download(
     """Download and prepare, or leave nothing behind but an explanation."""
     needs = {"importlib_resources": "keras_tcl[data]", **remote.needs}
     for module, package in needs.items():
-        require(module, f"preparing `{info.name}` with TFDS", package)
+        require(
+            module,
+            f"`{info.name}` is not in {home.parent} (by hand: {info.where}), "
+            "and preparing it with TFDS",
+            package,
+        )
     try:
         if not urllib.request.getproxies():
             host = urllib.parse.urlparse(remote.url).hostname

@@ -11,6 +11,7 @@ import pytest
 from keras_tcl.data.events import cache as cache_module
 from keras_tcl.data.events.cache import FrameCache
 
+pytestmark = pytest.mark.once
 SHAPE = (2, 24, 24, 2)
 # The module alone, so that a process starts within a moment.
 BUILD = """

@@ -1,3 +1,4 @@
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -7,6 +8,8 @@ from keras_tcl.data.events.framing import Framing, resize
 from keras_tcl.data.events.readers import read_recording
 from tests.data.events.test_readers import real
 from tests.data.events.writers import random_events
+
+pytestmark = pytest.mark.once
 
 
 def frames_by_loop(events, sensor_size, timesteps, binning):
@@ -115,6 +118,35 @@ def test_area_keeps_the_mean():
     np.testing.assert_allclose(resized.mean((1, 2)), frames.mean((1, 2)), 1e-5)
 
 
+@pytest.mark.parametrize("size", [(3, 2), (4, 7), (9, 5)])
+def test_area_against_the_definition(size):
+    """A new pixel is the mean over the square that it covers, exactly."""
+    frames = np.random.default_rng(0).poisson(2, (1, 5, 7, 1))
+
+    def weight(new, old, scale):
+        end = min(scale * (new + 1), Fraction(old + 1))
+        return max(end - max(scale * new, Fraction(old)), Fraction(0)) / scale
+
+    expected = np.empty(size)
+    for i, j in np.ndindex(*size):
+        expected[i, j] = sum(
+            weight(i, k, Fraction(5, size[0]))
+            * weight(j, m, Fraction(7, size[1]))
+            * int(frames[0, k, m, 0])
+            for k, m in np.ndindex(5, 7)
+        )
+    resized = resize(frames, size, "area")[0, :, :, 0]
+    np.testing.assert_allclose(resized, expected, rtol=1e-6)
+
+
+def test_bilinear_without_pillow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    frames = np.ones((1, 4, 4, 2))
+    with pytest.raises(ImportError, match=r"pip install keras_tcl\[data\]"):
+        resize(frames, (2, 2))
+    assert resize(frames, (2, 2), "area").shape == (1, 2, 2, 2)
+
+
 @pytest.mark.parametrize("interpolation", ["bilinear", "area"])
 def test_resize_keeps_a_constant(interpolation):
     frames = np.full((1, 128, 100, 2), 3)
@@ -136,10 +168,13 @@ def test_shape(size, shape):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"timesteps": 0}, "`timesteps` must be a positive.*timesteps=0"),
+        (
+            {"timesteps": 0},
+            "`timesteps` must be an integer of at least 1.*timesteps=0",
+        ),
         ({"timesteps": 2.0}, "timesteps=2.0"),
         ({"timesteps": True}, "timesteps=True"),
-        ({"binning": "number"}, r"\('count', 'time'\).*binning='number'"),
+        ({"binning": "number"}, r"'count', 'time'.*binning='number'"),
         ({"interpolation": "cubic"}, "interpolation='cubic'"),
         ({"values": "rate"}, "values='rate'"),
         ({"frame_size": 0}, "frame_size=0"),

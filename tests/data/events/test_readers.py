@@ -15,6 +15,7 @@ from tests.data.events.writers import (
     write_nmnist,
 )
 
+pytestmark = pytest.mark.once
 SIZES = {".bin": (34, 34), ".aedat": (128, 128)}
 
 

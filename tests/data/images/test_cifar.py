@@ -121,12 +121,8 @@ def test_the_real_cifar10(train):
 
 
 @real
-@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
-@pytest.mark.parametrize("format", ["auto", "keras"])
-def test_three_batches_of_the_real_cifar10_into_fit(train, format):
-    batches = data.from_source(
-        train, 128, shuffle=True, drop_remainder=True, format=format
-    )
+def test_three_batches_of_the_real_cifar10_into_fit(train):
+    batches = data.Batches(train, 128, shuffle=True, drop_remainder=True)
     assert len(batches) == 390
     model = keras.Sequential(
         [

@@ -5,6 +5,8 @@ import pytest
 
 from keras_tcl import data
 
+pytestmark = pytest.mark.once
+
 
 def test_split_is_fixed_stratified_and_whole():
     train, test = (data.source("digits", s) for s in ("train", "test"))

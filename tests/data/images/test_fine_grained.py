@@ -9,7 +9,10 @@ from PIL import Image
 from keras_tcl import data
 from tests.data import samples
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*official release")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore:.*official release"),
+]
 LABELS = {
     "cub200": {"train": [0, 1, 199], "test": [0, 1, 199]},
     "stanford_cars": {"train": [0, 13, 195], "test": [1, 194]},
@@ -182,7 +185,7 @@ def test_label_out_of_range(tmp_path, label):
     [
         ("cub200", "images.txt", "3 002.Bird_2/", "3", "line 3: expected a"),
         ("cub200", "train_test_split.txt", "4 0\n", "", "image 4 is in one"),
-        ("cub200", "image_class_labels.txt", "200", "x", "integer in each"),
+        ("cub200", "image_class_labels.txt", "200", "x", "key and an integer"),
         ("fgvc_aircraft", "data/variants.txt", "Yak-42", "Yak", "'Yak-42'"),
     ],
 )

@@ -10,6 +10,8 @@ import pytest
 from keras_tcl import data
 from tests.data.samples import write_flat_image
 
+pytestmark = pytest.mark.once
+
 COUNTS = {"ant": 10, "bee": 20, "cow": 5}
 REAL = os.environ.get("KERAS_TCL_DATA_DIR", "")
 real = pytest.mark.skipif(
@@ -93,19 +95,19 @@ def test_other_files_do_not_count(tmp_path):
 def test_empty_class_folder(tmp_path):
     write(tmp_path)
     (tmp_path / "dodo").mkdir()
-    with pytest.raises(ValueError, match="dodo holds no image"):
+    with pytest.raises(ValueError, match="dodo holds no file"):
         source(tmp_path)
 
 
 @pytest.mark.parametrize("folder", [".", "missing"])
 def test_no_classes(tmp_path, folder):
-    with pytest.raises(ValueError, match="one folder of images for each"):
+    with pytest.raises(ValueError, match="one folder of files for each"):
         source(tmp_path / folder)
 
 
 def test_unknown_split(tmp_path):
     write(tmp_path)
-    with pytest.raises(ValueError, match="'train', 'test' or 'all'"):
+    with pytest.raises(ValueError, match="'train', 'test', 'all'"):
         source(tmp_path, "validation")
 
 
@@ -118,7 +120,6 @@ def test_mixed_resolutions(tmp_path):
 
 
 @real
-@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 def test_the_real_flowers17():
     folder = pathlib.Path(REAL, "flowers17")
     everything = source(folder, "all")

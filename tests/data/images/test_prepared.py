@@ -1,5 +1,6 @@
 """The data sets through tensorflow-datasets."""
 
+import shutil
 import socket
 import sys
 import urllib.request
@@ -12,6 +13,8 @@ from tests.data import samples
 
 tfds = pytest.importorskip("tensorflow_datasets")
 pytest.importorskip("tensorflow")  # For TFDS to prepare and to mock data.
+
+pytestmark = pytest.mark.once
 
 SHAPES = {
     "cifar10": (32, 32, 3),
@@ -30,9 +33,15 @@ def no_data_elsewhere(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def downloads(monkeypatch, tmp_path):
+def downloads(monkeypatch, tmp_path, tmp_path_factory):
     """TFDS "downloads" what the test wrote to `tmp_path / "remote"`."""
     remote = tmp_path / "remote"
+
+    def download(self, urls):
+        archive = tmp_path_factory.mktemp("archive") / "remote"
+        return shutil.make_archive(str(archive), "gztar", remote)
+
+    monkeypatch.setattr(tfds.download.DownloadManager, "download", download)
     monkeypatch.setattr(
         tfds.download.DownloadManager,
         "download_and_extract",

@@ -1,6 +1,7 @@
 """A data set's recordings as a source of frames."""
 
 import pathlib
+import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,16 +10,15 @@ import numpy as np
 from keras_tcl.data.events.cache import FrameCache
 from keras_tcl.data.events.framing import Framing
 from keras_tcl.data.events.readers import read_recording
-from keras_tcl.data.info import DataInfo
-from keras_tcl.data.source import Source
+from keras_tcl.data.sources import DataInfo, Source
+from keras_tcl.optional import require
 
 
-class EventFrames(Source):
+class EventSource(Source):
     """Recordings read as frames `[T, height, width, 2]`, through a cache.
 
     Args:
-        info: `DataInfo`; its shape, and its notes on framing and cache, are
-            filled in.
+        info: `DataInfo`; its shape, and its note on framing, are filled in.
         root: Folder that the files lie in or below.
         files: Paths of all recordings under `root`.
         labels: Their labels.
@@ -46,10 +46,9 @@ class EventFrames(Source):
     ) -> None:
         self.rows = np.arange(len(files)) if rows is None else np.asarray(rows)
         shape = framing.shape(sensor_size)
+        notes = {**info.notes, "framing": str(framing)}
         super().__init__(
-            info.replace(
-                shape=shape, notes={**info.notes, "framing": str(framing)}
-            ),
+            info.replace(shape=shape, notes=notes),
             np.asarray(labels)[self.rows],
             shape,
             "float32",
@@ -93,3 +92,29 @@ def read_frames(
     if transpose:
         events["x"], events["y"] = events["y"].copy(), events["x"].copy()
     return framing(events, sensor_size)
+
+
+def download_with_tonic(
+    dataset: str, data_dir: pathlib.Path, where: str, **options: Any
+) -> None:
+    """Download and unpack a data set with tonic, below `data_dir / dataset`.
+
+    Args:
+        dataset: String, the class in `tonic.datasets`.
+        data_dir: Folder.
+        where: String, which files to put where; the error's last words.
+        **options: Further arguments of that class.
+
+    Raises:
+        ImportError: without tonic.
+        ValueError: if the download fails, as it does without a network.
+    """
+    datasets = require(
+        "tonic.datasets", f"Downloading {dataset}", "keras_tcl[dvs]"
+    )
+    try:
+        getattr(datasets, dataset)(save_to=str(data_dir), **options)
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Downloading {dataset} failed ({error}). By hand: {where}"
+        ) from error

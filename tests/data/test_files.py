@@ -4,9 +4,10 @@ import os
 
 import pytest
 
-from keras_tcl.data.local import default_data_dir, find_files
+from keras_tcl.data.files import default_data_dir, find_files
 from tests.data.samples import pack
 
+pytestmark = pytest.mark.once
 SHARED = ("birds/list.txt", "birds/images")  # In a folder of its own.
 LOOSE = ("list.txt", "images")
 
@@ -79,7 +80,7 @@ def test_truncated_archive_leaves_nothing(tmp_path, archive, keep):
     # Not the padding at the end of a tar file, which says nothing.
     size = len(whole) if archive.endswith("tgz") else 12000
     (tmp_path / archive).write_bytes(whole[: int(keep * size)])
-    with pytest.raises(ValueError, match=f"{archive} is no whole tar archive"):
+    with pytest.raises(ValueError, match=f"{archive} is not a whole archive"):
         find_files(tmp_path, "cub", SHARED, {archive: ""})
     assert listing(tmp_path) == [archive]
 

@@ -1,14 +1,15 @@
 """Image files, decoded on demand."""
 
+import contextlib
 import io
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_tcl.data.info import DataInfo
-from keras_tcl.data.source import Source
+from keras_tcl import checks
+from keras_tcl.data.sources import DataInfo, Source
 from keras_tcl.optional import require
 
 
@@ -16,8 +17,8 @@ class ImageSource(Source):
     """A source over encoded images (JPEG, PNG, ...), decoded by Pillow.
 
     With `image_size`, the largest centred area of the wanted aspect ratio is
-    resized (bilinear, antialiased): for a square, the shorter side is resized
-    and the centre cropped. Images come as RGB, uint8.
+    resized (bilinear, antialiased, `PIL.ImageOps.fit`): for a square, the
+    shorter side is resized and the centre cropped. Images come as RGB, uint8.
 
     Args:
         info: `DataInfo`.
@@ -42,14 +43,18 @@ class ImageSource(Source):
         image_size: int | tuple[int, int] | None,
         crop_bottom: int = 0,
     ) -> None:
-        self._pillow = require(
+        require(
             "PIL.Image",
             f"decoding the images of `{info.name}`",
             "keras_tcl[data]",
         )
         self.images = images
         self.crop_bottom = crop_bottom
-        self.image_size = _pair(image_size)
+        self.image_size = (
+            None
+            if image_size is None
+            else checks.size("image_size", image_size)
+        )
         height, width = self.image_size or self._common_size(info.name)
         shape = (height, width, 3)
         super().__init__(info.replace(shape=shape), labels, shape)
@@ -58,50 +63,31 @@ class ImageSource(Source):
         indices = np.asarray(indices)
         x = np.empty((len(indices), *self.element_shape), self.dtype)
         for row, index in enumerate(indices):
-            x[row] = self._decode(int(index))
+            with self._open(int(index)) as image:
+                x[row] = self._pixels(image)
         return x, self.labels[indices]
 
-    def _decode(self, index: int) -> np.ndarray:
-        try:
-            with self._open(index) as image:
-                return self._pixels(image)
-        except Exception as error:
-            # Pillow's plugins raise anything from OSError to SyntaxError.
-            raise ValueError(
-                f"{self._name(index)} cannot be read as an image "
-                f"({type(error).__name__}: {error}). Replace or remove it."
-            ) from error
-
     def _pixels(self, image: Any) -> np.ndarray:
-        original = image.size
+        from PIL import Image, ImageOps
+
+        height = image.size[1]
         if self.image_size:
             # A JPEG decodes faster at 1/2, 1/4 or 1/8 of its size; down to
             # twice the size wanted, the antialiased resize hides it.
-            height, width = self.image_size
-            image.draft("RGB", (2 * width, 2 * height))
-        rows = (original[1] - self.crop_bottom) * image.size[1] // original[1]
+            size = self.image_size[::-1]
+            image.draft("RGB", (2 * size[0], 2 * size[1]))
+        rows = (height - self.crop_bottom) * image.size[1] // height
         image = image.convert("RGB").crop((0, 0, image.size[0], rows))
         if self.image_size:
-            bilinear = self._pillow.Resampling.BILINEAR
-            scale = min(image.size[0] / width, image.size[1] / height)
-            left = (image.size[0] - scale * width) / 2
-            top = (image.size[1] - scale * height) / 2
-            box = (left, top, left + scale * width, top + scale * height)
-            image = image.resize((width, height), bilinear, box)
+            image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
         return np.asarray(image)
 
     def _common_size(self, name: str) -> tuple[int, int]:
         """The size all images share, from their headers."""
         sizes: dict[tuple[int, int], int] = {}
         for index in range(len(self.images)):
-            try:
-                with self._open(index) as image:
-                    sizes.setdefault(image.size, index)
-            except Exception as error:
-                raise ValueError(
-                    f"{self._name(index)} cannot be read as an image "
-                    f"({type(error).__name__}: {error})."
-                ) from error
+            with self._open(index) as image:
+                sizes.setdefault(image.size, index)
             if len(sizes) > 1:
                 (one, a), (other, b) = sizes.items()
                 raise ValueError(
@@ -113,35 +99,26 @@ class ImageSource(Source):
         (width, height), _ = sizes.popitem() if sizes else ((0, 0), 0)
         return height - self.crop_bottom, width
 
-    def _open(self, index: int) -> Any:
+    @contextlib.contextmanager
+    def _open(self, index: int) -> Iterator[Any]:
+        """Open an image; name it in the error if it cannot be read."""
+        from PIL import Image
+
         image = self.images[index]
-        return self._pillow.open(
-            io.BytesIO(image) if isinstance(image, bytes) else image
-        )
+        try:
+            with Image.open(
+                io.BytesIO(image) if isinstance(image, bytes) else image
+            ) as opened:
+                yield opened
+        except Exception as error:
+            # Pillow's plugins raise anything from OSError to SyntaxError.
+            raise ValueError(
+                f"{self._name(index)} cannot be read as an image "
+                f"({type(error).__name__}: {error}). Replace or remove it."
+            ) from error
 
     def _name(self, index: int) -> str:
         image = self.images[index]
         if isinstance(image, bytes):
             return f"The image of example {index}"
         return str(image)
-
-
-def _pair(image_size: Any) -> tuple[int, int] | None:
-    if image_size is None:
-        return None
-    pair = (
-        image_size
-        if isinstance(image_size, (tuple, list))
-        else (
-            image_size,
-            image_size,
-        )
-    )
-    if len(pair) != 2 or not all(
-        isinstance(size, (int, np.integer)) and size > 0 for size in pair
-    ):
-        raise ValueError(
-            "`image_size` must be a positive integer, a pair of them "
-            f"(height, width), or None. Received: image_size={image_size!r}."
-        )
-    return int(pair[0]), int(pair[1])

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from keras_tcl.data import DataInfo, load
-from keras_tcl.data.image_source import ImageSource
+from keras_tcl.data.images.image_source import ImageSource
 from tests.data.samples import write_flat_image, write_image
 
+pytestmark = pytest.mark.once
 INFO = DataInfo("mine", classes=4, shape=(None, None, 3))
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from keras_tcl.data import ArraySource, DataInfo, Joined, Subset
 
+pytestmark = pytest.mark.once
 INFO = DataInfo("mine", classes=3, shape=(2, 2, 1))
 
 

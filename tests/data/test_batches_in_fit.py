@@ -1,4 +1,4 @@
-"""What `fit` takes: tf.data and PyDataset, with the same batches."""
+"""`Batches` in `fit`, as they are and as a `tf.data.Dataset`."""
 
 import gc
 import importlib.util
@@ -9,9 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_tcl.data import ArraySource, DataInfo, from_source
-from keras_tcl.data.batch_sequence import BatchSequence
-from keras_tcl.data.batches import Batches
+from keras_tcl.data import ArraySource, Batches, DataInfo
 
 pytestmark = [
     # Keras says so of every tf.data.Dataset, unless `fit(shuffle=False)`.
@@ -39,16 +37,13 @@ def images():
     return source
 
 
-def dataset(format, shuffle=True, drop_remainder=True, **options):
-    return from_source(
-        images(),
-        BATCH,
-        shuffle=shuffle,
-        seed=5,
-        drop_remainder=drop_remainder,
-        format=format,
-        **options,
-    )
+def as_format(batches, format):
+    return batches.as_tf() if format == "tf" else batches
+
+
+def dataset(format, shuffle=True, drop_remainder=True):
+    batches = Batches(images(), BATCH, shuffle, 5, drop_remainder)
+    return as_format(batches, format)
 
 
 def as_numpy(batches):
@@ -189,10 +184,39 @@ def test_tf_dataset_is_static_and_of_known_length():
 
 
 @pytest.mark.skipif(not HAS_TF, reason="needs TensorFlow")
-def test_auto_is_tf_where_it_is_installed():
-    import tensorflow as tf
+def test_both_count_the_same_epochs():
+    batches = dataset("keras")
+    as_tf = batches.as_tf()
+    assert_equal(as_numpy(batches), expected(0))
+    assert_equal(as_numpy(as_tf), expected(1))
+    assert_equal(as_numpy(batches), expected(2))
+    assert batches.epoch == 3
 
-    assert isinstance(dataset("auto"), tf.data.Dataset)
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("size", [8, 7])
+def test_one_trace_for_each_size_of_batch(format, size):
+    """50 examples: the last batch of 2, or of 1, is another shape."""
+    traced = []
+
+    class Note(keras.layers.Layer):
+        def call(self, x):
+            traced.append(tuple(x.shape))
+            return x
+
+    network = keras.Sequential(
+        [Note(), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    network.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    batches = as_format(Batches(images(), size), format)
+    network.fit(batches, epochs=1, verbose=0, shuffle=False)
+    assert all(shape[1:] == (4, 4, 1) for shape in traced)
+    if keras.config.backend() != "torch":  # It runs op by op.
+        first = len(traced)
+        network.fit(batches, epochs=3, verbose=0, shuffle=False)
+        assert len(traced) == first
 
 
 @pytest.mark.skipif(not HAS_TF, reason="needs TensorFlow")
@@ -211,7 +235,7 @@ def test_reading_errors_keep_their_message(format):
             raise ValueError("shelf 7 is on fire")
 
     source = images()
-    data = from_source(Broken(INFO, source.x, source.labels), 8, format=format)
+    data = as_format(Batches(Broken(INFO, source.x, source.labels), 8), format)
     with pytest.raises(Exception, match="shelf 7"):
         list(data)
 
@@ -229,21 +253,16 @@ def test_sequence_by_position():
 
 
 def test_sequence_takes_no_part_in_the_shuffling_of_fit():
-    batches = Batches(images(), BATCH, True, 5, True)
-    data = BatchSequence(batches)
+    data = dataset("keras")
     # What Keras' adapter does in an epoch, with its own order of indices.
     data.on_epoch_begin()
     seen = [data[i] for i in [5, 3, 0, 1, 4, 2][: data.num_batches]]
     data.on_epoch_end()
     assert_equal(seen, expected(0))
-    assert batches.epoch == 1
+    assert data.epoch == 1
 
 
-def test_unknown_format():
-    with pytest.raises(ValueError, match="Received: format='grain'"):
-        dataset("grain")
-
-
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux")
 @pytest.mark.parametrize("format", FORMATS)
 def test_memory_and_threads_stay_flat(format):
@@ -251,7 +270,7 @@ def test_memory_and_threads_stay_flat(format):
     x = np.zeros((64, 160, 160, 3), "uint8")
     source = ArraySource(INFO, x, np.arange(64) % 3)
     source.in_memory = False
-    data = from_source(source, 16, shuffle=True, format=format)
+    data = as_format(Batches(source, 16, shuffle=True), format)
 
     def resident():
         with open("/proc/self/statm") as file:
