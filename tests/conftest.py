@@ -1,7 +1,8 @@
 """Shared settings: one seed, exact float32 arithmetic, no leftovers."""
 
 import os
-import tempfile
+import pathlib
+import shutil
 
 # Tensors are tiny here: threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +25,14 @@ os.environ.setdefault(
     "--xla_backend_optimization_level=0 "
     "--xla_llvm_disable_expensive_passes=true",
 )
+
+# JAX compiles the same few networks in every worker, run and subprocess:
+# compile each once. A file half written is read as a miss, with a warning
+# that pyproject.toml ignores.
+_CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
@@ -51,16 +60,6 @@ def _exact_float32():
 
 
 _exact_float32()
-
-if BACKEND == "jax":
-    # Tests build the same few networks again and again: compile each once.
-    import jax
-
-    _CACHE = tempfile.TemporaryDirectory(prefix="keras_tcl_tests_")
-    jax.config.update("jax_compilation_cache_dir", _CACHE.name)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
 
 @pytest.fixture(autouse=True)
 def fresh_state():
