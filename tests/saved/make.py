@@ -25,15 +25,15 @@ CLASSES = 3
 def image_network(**options):
     """SEW-ResNet with LIF, for 8 x 8 images in colour."""
     return keras_tcl.models.sew_resnet(
-        [1, 1], [4, 8], (8, 8, 3), CLASSES, timesteps=3, **options
+        [1], [4], (8, 8, 3), CLASSES, timesteps=3, **options
     )
 
 
 def event_network(**options):
     """Spiking-ResNet with a learned decay, for 8 x 8 event frames."""
     return keras_tcl.models.spiking_resnet(
-        [1, 1],
-        [4, 8],
+        [1],
+        [4],
         (None, 8, 8, 2),
         CLASSES,
         neuron=layers.PLIF(),
