@@ -1,7 +1,8 @@
 """Shared settings: one seed, exact float32 arithmetic, no leftovers."""
 
 import os
-import tempfile
+import pathlib
+import shutil
 
 # Tensors are tiny here: threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,10 +26,52 @@ os.environ.setdefault(
     "--xla_llvm_disable_expensive_passes=true",
 )
 
+# JAX would compile the same few networks in every worker, run and subprocess.
+# With a folder to keep them in it compiles each once. A file that another
+# worker is writing counts as none, with a warning that pyproject.toml ignores.
+_CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
 BACKEND = keras.config.backend()
+
+
+# Parts of the names of tests. Others bear their marker in their file.
+# Trainings, subprocesses (each imports a backend), compilers and converters:
+SLOW = (
+    "/benchmarks/",
+    "/examples/",
+    "/test_export",
+    "/test_remat",
+    "::test_compiles_for_a_gpu",
+    "::test_file_opens_under_another_backend",
+)
+# What needs no backend:
+ONCE = (
+    "/benchmarks/test_artefacts",
+    "/benchmarks/test_report",
+    "/benchmarks/test_storage",
+    "/test_checks",
+    "/test_optional",
+)
+
+
+def pytest_collection_modifyitems(items):
+    for marker, parts in (("slow", SLOW), ("once", ONCE)):
+        for item in items:
+            if any(part in item.nodeid for part in parts):
+                item.add_marker(marker)
+
+
+def pytest_configure(config):
+    """Begin the cache anew when a year of work has filled it."""
+    if not hasattr(config, "workerinput") and _CACHE.exists():
+        if sum(file.stat().st_size for file in _CACHE.iterdir()) > 2e9:
+            shutil.rmtree(_CACHE, ignore_errors=True)
 
 
 def pytest_report_header():
@@ -51,15 +94,6 @@ def _exact_float32():
 
 
 _exact_float32()
-
-if BACKEND == "jax":
-    # Tests build the same few networks again and again: compile each once.
-    import jax
-
-    _CACHE = tempfile.TemporaryDirectory(prefix="keras_tcl_tests_")
-    jax.config.update("jax_compilation_cache_dir", _CACHE.name)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,15 @@
 """What importing the package does and does not do."""
 
+import difflib
+import importlib
 import importlib.util
 import os
 import subprocess
 import sys
 
-import keras_tcl
+import pytest
+
+from tests.snapshots import names
 
 
 def run(code, **environment):
@@ -20,6 +24,7 @@ def run(code, **environment):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_import_brings_no_backend_but_the_active_one():
     loaded = run(
         "import sys, keras_tcl;"
@@ -34,6 +39,7 @@ def test_import_brings_no_backend_but_the_active_one():
     assert loaded == keras_alone
 
 
+@pytest.mark.slow
 def test_import_has_no_side_effects_on_keras():
     run(
         "import keras\n"
@@ -47,6 +53,7 @@ def test_import_has_no_side_effects_on_keras():
     )
 
 
+@pytest.mark.slow
 def test_optional_packages_are_not_imported():
     optional = (
         "{'tensorflow_datasets', 'tonic', 'aedat', 'sklearn', 'matplotlib',"
@@ -60,13 +67,28 @@ def test_optional_packages_are_not_imported():
 
 
 def test_public_names_exist_and_have_a_docstring():
-    for package in (keras_tcl, *_subpackages()):
+    kernels = importlib.import_module("keras_tcl.kernels")
+    for package in (*names.packages(), kernels):
         for name in getattr(package, "__all__", []):
             public = getattr(package, name)
             if callable(public):
                 assert public.__doc__, f"{package.__name__}.{name}"
 
 
+def test_public_names_are_those_of_the_snapshot():
+    kept = names.PATH.read_text().splitlines()
+    difference = difflib.unified_diff(
+        kept, names.snapshot().splitlines(), "kept", "now", n=0, lineterm=""
+    )
+    difference = "\n".join(difference)
+    assert not difference, (
+        f"{difference}\nPublic names have changed. If that is meant, "
+        "`make snapshot` writes them down, and CHANGELOG.md says so."
+    )
+
+
+@pytest.mark.once
+@pytest.mark.slow
 def test_backend_can_be_switched_without_another_change():
     """The five lines of the README, at a small size."""
     code = (
@@ -85,16 +107,3 @@ def test_backend_can_be_switched_without_another_change():
         if importlib.util.find_spec(backend) is None:
             continue
         run(code, KERAS_BACKEND=backend)
-
-
-def _subpackages():
-    return (
-        keras_tcl.analysis,
-        keras_tcl.augmentation,
-        keras_tcl.data,
-        keras_tcl.kernels,
-        keras_tcl.layers,
-        keras_tcl.losses,
-        keras_tcl.models,
-        keras_tcl.surrogates,
-    )
