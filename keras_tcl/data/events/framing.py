@@ -1,4 +1,8 @@
-"""From events to frames."""
+"""From events to frames.
+
+Kept by hand: tonic's `ToFrame` drops events and counts in 16 bits, see
+`Framing`.
+"""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,7 @@
-"""N-MNIST: MNIST digits moved before an event camera in three saccades."""
+"""N-MNIST: MNIST digits moved before an event camera in three saccades.
+
+Its folder is listed here, so that tonic is needed for a download only.
+"""
 
 import pathlib
 from typing import Any

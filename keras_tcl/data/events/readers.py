@@ -2,7 +2,7 @@
 
 Each takes a path and returns a `Recording`; `read_recording` picks the reader
 by the file's suffix and checks what came, so nothing after it has to doubt an
-event.
+event. Kept by hand: tonic imports PyTorch, misreads AEDAT-2 and checks nothing.
 """
 
 import pathlib
