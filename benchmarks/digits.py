@@ -44,7 +44,7 @@ def run(loss, augmenter, seed, epochs):
     keras.utils.set_random_seed(seed)
     digits = keras_tcl.data.source("digits", "train+test")
     order = np.random.default_rng(seed).permutation(len(digits))
-    train = keras_tcl.data.from_source(
+    train = keras_tcl.data.Batches(
         keras_tcl.data.Subset(digits, order[:400]),
         demo.BATCH_SIZE,
         shuffle=True,

@@ -40,7 +40,6 @@ def main():
             split,
             arguments.batch_size,
             arguments.data_dir,
-            format="keras",
         )
         for split in ("train" + slices[0], "test" + slices[1])
     )

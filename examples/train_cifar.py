@@ -50,7 +50,6 @@ def main():
             arguments.batch_size,
             arguments.data_dir,
             initial_epoch=epoch,
-            format="keras",
         )
         for split in ("train" + slices[0], "test" + slices[1])
     )

@@ -121,14 +121,13 @@ def train(
     checkpoints = Checkpoints(folder, say)
     restored = checkpoints.restore()
     done = 0 if restored is None else restored[1]["epochs"]
-    data = keras_tcl.data.from_source(
+    data = keras_tcl.data.Batches(
         train_source,
         configuration.batch_size,
         shuffle=True,
         seed=seed,
         drop_remainder=True,
         initial_epoch=done,
-        format="keras",  # Needs no TensorFlow; the batches are the same.
     )
     if restored is None:
         keras.utils.set_random_seed(seed)
@@ -260,7 +259,7 @@ def _evaluate(
     model: keras_tcl.TCLModel, source: Any, batch_size: int
 ) -> dict[str, Any]:
     """Accuracy at every latency, and firing rates, in percent."""
-    data = keras_tcl.data.from_source(source, batch_size, format="keras")
+    data = keras_tcl.data.Batches(source, batch_size)
     count = min(RATE_EXAMPLES, len(source))
     chosen = np.linspace(0, len(source) - 1, count).astype(int)
     x = np.asarray(source.read(chosen)[0])

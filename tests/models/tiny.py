@@ -3,7 +3,7 @@
 import numpy as np
 
 import keras_tcl
-from keras_tcl.data import ArraySource, DataInfo, from_source
+from keras_tcl.data import ArraySource, Batches, DataInfo
 
 CLASSES = 3
 
@@ -29,10 +29,11 @@ def images(count=12, shape=(8, 8, 1), seed=0):
     return x.astype("uint8"), y
 
 
-def data_set(x, y, **options):
+def data_set(x, y, format="keras", **options):
     """Arrays as `keras_tcl.data.load` gives them, in batches of 4."""
     info = DataInfo("mine", CLASSES, x.shape[1:])
-    return from_source(ArraySource(info, x, y), 4, **options)
+    batches = Batches(ArraySource(info, x, y), 4, **options)
+    return batches.as_tf() if format == "tf" else batches
 
 
 def recordings(count=8, timesteps=3, size=8, seed=0):
