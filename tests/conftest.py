@@ -34,10 +34,10 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-import keras  # noqa: E402
 import pytest  # noqa: E402
 
-BACKEND = keras.config.backend()
+# Keras is imported where it is used: the process that only hands the tests
+# out to workers has no need of a backend.
 
 
 # Parts of the names of tests. Others bear their marker in their file.
@@ -55,8 +55,8 @@ ONCE = (
     "/benchmarks/test_artefacts",
     "/benchmarks/test_report",
     "/benchmarks/test_storage",
-    "/test_checks",
-    "/test_optional",
+    "tests/test_checks",
+    "tests/test_optional",
 )
 
 
@@ -75,16 +75,22 @@ def pytest_configure(config):
 
 
 def pytest_report_header():
-    return f"keras {keras.__version__}, backend {BACKEND}"
+    import keras
+
+    return f"keras {keras.__version__}, backend {keras.config.backend()}"
 
 
-def _exact_float32():
+@pytest.fixture(scope="session", autouse=True)
+def exact_float32():
     """Turn TF32 off: it rounds float32 products to 10 bits on a GPU."""
-    if BACKEND == "tensorflow":
+    import keras
+
+    backend = keras.config.backend()
+    if backend == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_tensor_float_32_execution(False)
-    elif BACKEND == "jax":
+    elif backend == "jax":
         import jax
 
         jax.config.update("jax_default_matmul_precision", "highest")
@@ -93,12 +99,11 @@ def _exact_float32():
         torch.backends.cudnn.allow_tf32 = False
 
 
-_exact_float32()
-
-
 @pytest.fixture(autouse=True)
 def fresh_state():
     """Every test starts from the same seed, policy and name counters."""
+    import keras
+
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(1)
     policy = keras.config.dtype_policy()
