@@ -5,6 +5,7 @@ is a tensor, named `logits` then, or a dictionary of named tensors.
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def _torch_module(model: keras.Model) -> tuple[Any, Any, Any]:
     """A PyTorch module with flat inputs, a sample of them, their axes."""
     torch = require("torch", "PyTorch's export", "torch")
 
-    class Module(torch.nn.Module):
+    class Module(torch.nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -205,7 +206,7 @@ def _call(model: keras.Model, inputs: Any) -> dict[str, Any]:
     return {name: outputs[name] for name in model.output}
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[..., None]] = {
     "onnx": _write_onnx,
     "openvino": _write_openvino,
     "tf_saved_model": _write_tf_saved_model,

@@ -10,7 +10,9 @@ import keras
 from keras_tcl import graph
 from keras_tcl.checks import choice, integer
 from keras_tcl.inference import converters
-from keras_tcl.inference.folding import Inference
+from keras_tcl.inference.folding import InferenceVisit
+from keras_tcl.inference.neuron_step import UnrolledNeuron
+from keras_tcl.layers import Neuron
 
 # The format that the end of a file's name stands for.
 SUFFIXES = {
@@ -61,9 +63,18 @@ def inference_model(
     >>> keras_tcl.inference.inference_model(model.network).output_shape
     (None, 10)
     """
+    return _draw(network, InferenceVisit(), timesteps, dtype)
+
+
+def _draw(
+    network: keras.Model,
+    visit: graph.Visit,
+    timesteps: int | None,
+    dtype: str | None = None,
+) -> keras.Model:
     check_network(network)
     inputs = network_input(network, timesteps, dtype)
-    logits = graph.walk(network, inputs, Inference())["logits"]
+    logits = graph.walk(network, inputs, visit, ["logits"])["logits"]
     mean = keras.layers.GlobalAveragePooling1D(
         data_format="channels_last", dtype="float32", name="mean_over_time"
     )
@@ -127,7 +138,7 @@ def export(
     format = _format(path, format)
     converters.check(format)
     if _is_network(model):
-        model = inference_model(model, timesteps)
+        model = _draw(model, _ExportVisit(), timesteps)
     elif timesteps is not None:
         raise ValueError(
             "`timesteps` is for networks; a model of inference has the T it "
@@ -149,6 +160,15 @@ def export(
             part.replace(path.parent / part.name)
     if verbose:
         print(f"Saved {format} at {str(path)!r}.")
+
+
+class _ExportVisit(InferenceVisit):
+    """Draws the neurons as plain operations, which all converters know."""
+
+    def __call__(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(layer, Neuron):
+            return UnrolledNeuron(layer, name=f"{layer.name}_unrolled")(*args)
+        return super().__call__(layer, *args, **kwargs)
 
 
 def check_network(network: Any) -> None:

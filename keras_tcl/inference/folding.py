@@ -1,13 +1,14 @@
 """One fold of time for all that stands between two neurons."""
 
-import inspect
 from typing import Any
 
 import keras
 from keras import ops
 
-# Until `EachStep` is here.
-from keras_tcl.layers import TimeDistributed as EachStep
+from keras_tcl import graph
+from keras_tcl.layers import EachStep
+
+_in_inference = graph.called(training=False)
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -15,7 +16,7 @@ class FoldTime(keras.layers.Layer):
     """Makes every time step a sample: `[B, T, ...] -> [B * T, ...]`."""
 
     def __init__(self, **kwargs: Any) -> None:
-        # What a tensor is made of stays as it is, whatever the policy.
+        # A tensor keeps its dtype, whatever the policy.
         super().__init__(autocast=False, **kwargs)
 
     def call(self, inputs: Any) -> Any:
@@ -48,12 +49,12 @@ class UnfoldTime(keras.layers.Layer):
         return {**super().get_config(), "timesteps": self.timesteps}
 
 
-class Inference:
+class InferenceVisit:
     """A visit for `graph.walk` that draws a network's graph for inference.
 
     Each layer is called with `training=False`, and what `EachStep` folds is
-    unfolded only for a layer that wants the time axis. To be used once, on a
-    symbolic tensor: what turns out to be read by nobody is not in the model.
+    unfolded only for a layer that wants the time axis. For one walk over
+    symbolic tensors: what nobody reads in the end is not part of the model.
     """
 
     def __init__(self) -> None:
@@ -62,11 +63,9 @@ class Inference:
 
     def __call__(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(layer, EachStep):
-            return in_inference(layer, *args, **kwargs)
+            return _in_inference(layer, *args, **kwargs)
         (x,) = args
-        return self.unfold(
-            in_inference(layer.layer, self.fold(x)), x.shape[1]
-        )
+        return self.unfold(_in_inference(layer.layer, self.fold(x)), x.shape[1])
 
     def fold(self, x: Any) -> Any:
         """Return `[B, T, ...]` as `[B * T, ...]`."""
@@ -79,10 +78,3 @@ class Inference:
         unfolded = UnfoldTime(timesteps)(x)
         self._folded[id(unfolded)] = unfolded, x
         return unfolded
-
-
-def in_inference(layer: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call a layer so that it never trains, whatever it is called with."""
-    if "training" in inspect.signature(layer.call).parameters:
-        kwargs["training"] = False
-    return layer(*args, **kwargs)
