@@ -68,6 +68,9 @@ def lif(
 def lif_forward(x: Any, decay: Any, threshold: float, reset: str) -> Any:
     """Spikes of the input `[B, T, ...]` without a gradient, for inference."""
     kernels = _fused_lif(x) or portable_lif
+    if BACKEND == "tensorflow" and x.shape[1] > UNROLL_LIMIT:
+        # Exporters to ONNX know this loop, and not that of `keras.ops.scan`.
+        kernels = tensorflow_recurrence
     return kernels.lif_forward(x, decay, threshold, reset)
 
 
@@ -91,8 +94,9 @@ def over_time(step: Callable[..., Any], x: Any, state: Any) -> Any:
 
     Args:
         step: Function `step(x_t, state) -> (y_t, state)` of the input
-            `[B, ...]` of one time step and of tensors in any structure, which
-            it returns in the same structure, shapes and dtypes.
+            `[B, ...]` of one time step and of tensors in any structure. The
+            output has the shape and dtype of the input, the new state the
+            structure, shapes and dtypes of the old one.
         x: Tensor `[B, T, ...]`, T static.
         state: State before the first step.
     """

@@ -72,6 +72,14 @@ def lif_forward(x: Any, decay: Any, threshold: float, reset: str) -> Any:
     return _sequence(h >= threshold, x.dtype)
 
 
+def lif_step(
+    x: Any, u: Any, decay: Any, threshold: float, reset: str
+) -> tuple[Any, Any]:
+    """Spikes and potential after one step."""
+    h = decay * u + ops.cast(x, "float32")
+    return ops.cast(h >= threshold, x.dtype), _after_reset(h, threshold, reset)
+
+
 def _sequence(steps: Any, dtype: str) -> Any:
     """`[B, T, ...]` of T tensors `[B, ...]`, or of one `[T, B, ...]`."""
     if isinstance(steps, list):

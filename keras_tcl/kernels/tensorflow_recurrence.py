@@ -7,23 +7,21 @@ XLA wants to know how many intermediate results the gradient's loop will find.
 from typing import Any
 
 import tensorflow as tf
+from keras import ops
 
-from keras_tcl.kernels.portable_lif import swap_time_and_batch
+from keras_tcl.kernels.portable_lif import lif_step, swap_time_and_batch
 from keras_tcl.kernels.portable_recurrence import Step
 
 
 def scanned(step: Step, x: Any, state: Any) -> Any:
     """As `keras_tcl.kernels.over_time`, in a program of one size for any T."""
     timesteps = x.shape[1]
-    steps = swap_time_and_batch(x)
-    inputs = tf.TensorArray(
-        x.dtype, timesteps, element_shape=steps.shape[1:]
-    ).unstack(steps)
-    # The first step by itself says of what shape and dtype the outputs are.
-    first, state = step(inputs.read(0), state)
-    outputs = tf.TensorArray(
-        first.dtype, timesteps, element_shape=first.shape
-    ).write(0, first)
+    x = swap_time_and_batch(x)
+    inputs, outputs = (
+        tf.TensorArray(x.dtype, timesteps, element_shape=x.shape[1:])
+        for _ in range(2)
+    )
+    inputs = inputs.unstack(x)
 
     def body(t: Any, state: Any, outputs: Any) -> tuple[Any, Any, Any]:
         y, state = step(inputs.read(t), state)
@@ -32,7 +30,20 @@ def scanned(step: Step, x: Any, state: Any) -> Any:
     *_, outputs = tf.while_loop(
         lambda t, *_: t < timesteps,
         body,
-        (tf.constant(1), state, outputs),
-        maximum_iterations=timesteps - 1,
+        (tf.constant(0), state, outputs),
+        maximum_iterations=timesteps,
     )
     return swap_time_and_batch(outputs.stack())
+
+
+def lif_forward(
+    x: tf.Tensor, decay: Any, threshold: float, reset: str
+) -> tf.Tensor:
+    """As `keras_tcl.kernels.lif_forward`."""
+
+    def step(x_t: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return lif_step(x_t, u, decay, threshold, reset)
+
+    batch, _, *rest = ops.shape(x)
+    # Not `zeros_like`, of which tf2onnx makes an invalid loop.
+    return scanned(step, x, ops.zeros((batch, *rest), "float32"))

@@ -50,15 +50,20 @@ class EachStep(keras.layers.Wrapper):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         # Keras hands `training` on to the layers called in here.
         batch, timesteps, *_ = inputs.shape
-        # -1 where the batch size or T is not known: all else stays static.
-        known = batch is not None and timesteps is not None
+        # -1 where the batch size or T is no number, for exporters cannot write
+        # a product of them down; all else stays static.
+        known = isinstance(batch, int) and isinstance(timesteps, int)
         folded = batch * timesteps if known else -1
         outputs = self.layer(ops.reshape(inputs, (folded, *inputs.shape[2:])))
         if timesteps is None:
             timesteps = ops.shape(inputs)[1]
         return ops.reshape(
             outputs,
-            (-1 if batch is None else batch, timesteps, *outputs.shape[1:]),
+            (
+                batch if isinstance(batch, int) else -1,
+                timesteps,
+                *outputs.shape[1:],
+            ),
         )
 
     def compute_output_spec(self, inputs: Any, training: Any = None) -> Any:
