@@ -39,7 +39,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Example:
 
     >>> layer = keras_tcl.layers.BatchNormalization()
-    >>> layer(keras.ops.ones((2, 4, 8, 8, 3))).shape
+    >>> tuple(layer(keras.ops.ones((2, 4, 8, 8, 3))).shape)
     (2, 4, 8, 8, 3)
 
     Reference:

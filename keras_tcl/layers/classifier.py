@@ -44,7 +44,7 @@ class Classifier(keras.layers.Layer):
     Example:
 
     >>> features = keras.ops.ones((2, 4, 8, 8, 32))
-    >>> keras_tcl.layers.Classifier(10)(features).shape
+    >>> tuple(keras_tcl.layers.Classifier(10)(features).shape)
     (2, 4, 10)
     """
 

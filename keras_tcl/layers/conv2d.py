@@ -34,7 +34,7 @@ class Conv2D(keras.layers.Conv2D):
     Example:
 
     >>> layer = keras_tcl.layers.Conv2D(8, 3, padding="same")
-    >>> layer(keras.ops.ones((2, 32, 32, 3))).shape
+    >>> tuple(layer(keras.ops.ones((2, 32, 32, 3))).shape)
     (2, 32, 32, 8)
     """
 

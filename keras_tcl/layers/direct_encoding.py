@@ -26,7 +26,8 @@ class DirectEncoding(keras.layers.Layer):
 
     Example:
 
-    >>> keras_tcl.layers.DirectEncoding(4)(keras.ops.zeros((2, 8, 8, 3))).shape
+    >>> images = keras.ops.zeros((2, 8, 8, 3))
+    >>> tuple(keras_tcl.layers.DirectEncoding(4)(images).shape)
     (2, 4, 8, 8, 3)
     """
 

@@ -35,7 +35,7 @@ class EachStep(keras.layers.Wrapper):
     Example:
 
     >>> layer = keras_tcl.layers.EachStep(keras.layers.Conv2D(8, 3))
-    >>> layer(keras.ops.zeros((2, 4, 32, 32, 3))).shape
+    >>> tuple(layer(keras.ops.zeros((2, 4, 32, 32, 3))).shape)
     (2, 4, 30, 30, 8)
     """
 

@@ -45,7 +45,7 @@ class PLIF(LIF):
     Example:
 
     >>> layer = keras_tcl.layers.PLIF(decay=0.5)
-    >>> layer(keras.ops.ones((2, 4, 8, 8, 3))).shape
+    >>> tuple(layer(keras.ops.ones((2, 4, 8, 8, 3))).shape)
     (2, 4, 8, 8, 3)
     >>> len(layer.trainable_weights)
     1

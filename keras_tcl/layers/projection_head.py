@@ -37,7 +37,7 @@ class ProjectionHead(keras.layers.Layer):
     Example:
 
     >>> features = keras.ops.ones((2, 4, 8, 8, 32))
-    >>> keras_tcl.layers.ProjectionHead(16)(features).shape
+    >>> tuple(keras_tcl.layers.ProjectionHead(16)(features).shape)
     (2, 4, 16)
     """
 

@@ -55,7 +55,7 @@ class ThresholdDependentBatchNormalization(BatchNormalization):
     Example:
 
     >>> layer = keras_tcl.layers.ThresholdDependentBatchNormalization(0.5**0.5)
-    >>> layer(keras.ops.ones((2, 4, 8, 8, 3))).shape
+    >>> tuple(layer(keras.ops.ones((2, 4, 8, 8, 3))).shape)
     (2, 4, 8, 8, 3)
 
     Reference:

@@ -79,6 +79,29 @@ def test_equal_to_the_portable_version(
     assert gradient.abs().max() > 0.1
 
 
+@pytest.mark.parametrize("detach_reset", [False, True])
+@both_resets
+@pytest.mark.parametrize("timesteps", TIMESTEPS)
+def test_gradient_of_a_learned_decay(timesteps, reset, detach_reset):
+    x, upstream = (
+        torch.tensor(
+            on_grid((3, timesteps, 25, 17), seed), device=DEVICE
+        ).float()
+        for seed in (0, 1)
+    )
+    settings = (1.0, reset, detach_reset, surrogates.ATan())
+    results = []
+    for function in (triton, portable_lif.lif):
+        decay = torch.tensor(0.5, device=DEVICE, requires_grad=True)
+        spikes, gradient = run(function, x, upstream, decay, *settings)
+        results.append((spikes, gradient, decay.grad))
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    assert timesteps == 1 or abs(float(results[0][2])) > 1
+    forward = triton_lif.lif_forward(x, decay.detach(), 1.0, reset)
+    torch.testing.assert_close(forward, results[0][0])
+
+
 @both_resets
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("timesteps", TIMESTEPS)

@@ -112,6 +112,15 @@ def test_constant_input_has_no_negative_variance():
     assert (to_numpy(layer.moving_variance.value) >= 0).all()
 
 
+def test_has_the_defaults_of_keras():
+    ours, theirs = (
+        layer_class(name="same").get_config()
+        for layer_class in (BatchNormalization, keras.layers.BatchNormalization)
+    )
+    assert ours == theirs
+    assert (ours["momentum"], ours["epsilon"]) == (0.99, 1e-3)
+
+
 def test_layer(tmp_path):
     run_layer_checks(
         BatchNormalization,

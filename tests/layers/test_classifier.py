@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_tcl.layers import LIF, Classifier
+from keras_tcl import graph
+from keras_tcl.layers import LIF, PLIF, Classifier
 from tests.kernels import reference
 from tests.kernels.reference import to_numpy
 from tests.layer_checks import run_layer_checks
@@ -72,6 +73,62 @@ def test_hidden_layers_spike():
     )
 
 
+@pytest.mark.parametrize("pooling", ["average", "flatten"])
+def test_walk_visits_dense_layers_and_neurons(pooling):
+    x = features()
+    classifier = Classifier(3, pooling, [8, 6], LIF(threshold=0.125))
+    expected = to_numpy(classifier(x, training=False))
+    seen = []
+
+    def visit(layer, x):
+        seen.append((layer.name, tuple(x.shape)))
+        return layer(x, training=False)
+
+    np.testing.assert_array_equal(
+        to_numpy(classifier.walk(keras.ops.convert_to_tensor(x), visit)),
+        expected,
+    )
+    names, shapes = zip(*seen, strict=True)
+    assert names == (
+        "dense_1",
+        "dense_1_spike",
+        "dense_2",
+        "dense_2_spike",
+        "dense_3",
+    )
+    pooled_features = 5 if pooling == "average" else 30
+    assert [shape[-1] for shape in shapes] == [pooled_features, 8, 8, 6, 6]
+
+
+@pytest.mark.parametrize("pooling", ["average", "flatten"])
+def test_walk_makes_a_graph_of_the_same_layers(pooling):
+    classifier = Classifier(3, pooling, [8], PLIF())
+    expected = to_numpy(classifier(features()))
+    inputs = keras.Input(SHAPE[1:])
+    network = keras.Model(inputs, classifier.walk(inputs, graph.call))
+    np.testing.assert_array_equal(to_numpy(network(features())), expected)
+    outer = keras.Model(inputs, classifier(inputs))
+    assert [layer.name for layer in graph.layers(outer)][-3:] == [
+        "dense_1",
+        "dense_1_spike",
+        "dense_2",
+    ]
+
+
+def test_neurons_may_have_weights_or_be_any_layer(tmp_path):
+    for neuron, weights in ((PLIF(), 5), (keras.layers.ReLU(), 4)):
+        inputs = keras.Input(SHAPE[1:])
+        model = keras.Model(
+            inputs, Classifier(3, hidden_units=[4], neuron=neuron)(inputs)
+        )
+        assert len(model.trainable_weights) == weights
+        model.save(tmp_path / "model.keras")
+        revived = keras.saving.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(
+            to_numpy(revived(features())), to_numpy(model(features()))
+        )
+
+
 def test_starts_as_pytorch_does():
     classifier = Classifier(200)
     classifier.build((None, 4, 2, 2, 64))
@@ -133,6 +190,7 @@ def test_takes_maps_of_any_size():
         ({"pooling": "max"}, "`pooling` must.*'flatten'.*pooling='max'"),
         ({"hidden_units": [8, 0]}, "`hidden_units` must.*hidden_units=.8, 0"),
         ({"hidden_units": 8}, "sequence of.*hidden_units=8"),
+        ({"hidden_units": 0}, "sequence of.*hidden_units=0"),
         ({"neuron": "lif"}, "`neuron` must be a layer.*neuron='lif'"),
     ],
     ids=str,
