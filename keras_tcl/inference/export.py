@@ -86,6 +86,7 @@ def export(
     filepath: Any,
     format: str | None = None,
     timesteps: int | None = None,
+    dtype: str | None = None,
     verbose: bool = False,
     **kwargs: Any,
 ) -> None:
@@ -113,6 +114,7 @@ def export(
         format: One of the formats above. Defaults to what `filepath` ends
             with, and without an ending to `"tf_saved_model"`.
         timesteps: Integer, T of event frames, as for `inference_model`.
+        dtype: String, data type of the input, as for `inference_model`.
         verbose: Boolean, whether to print where the file is.
         **kwargs: Passed on to the converter: `opset_version` for `"onnx"`,
             attributes of `tf.lite.TFLiteConverter` (such as
@@ -138,11 +140,12 @@ def export(
     format = _format(path, format)
     converters.check(format)
     if _is_network(model):
-        model = _draw(model, _ExportVisit(), timesteps)
-    elif timesteps is not None:
+        model = _draw(model, _ExportVisit(), timesteps, dtype)
+    elif timesteps is not None or dtype is not None:
         raise ValueError(
-            "`timesteps` is for networks; a model of inference has the T it "
-            f"was made with. Received: timesteps={timesteps}."
+            "`timesteps` and `dtype` are for networks; a model of inference "
+            "has those it was made with. Received: "
+            f"timesteps={timesteps}, dtype={dtype!r}."
         )
     if format == "tf_saved_model" and path.exists() and not _is_ours(path):
         raise ValueError(

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_tcl import graph
+from keras_tcl import graph, inference
 from keras_tcl.inference import latency
 from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import DirectEncoding
@@ -116,6 +116,79 @@ class NetworkModel(GuardedModel):
         """
         self.check_data(x)
         return latency.evaluate_timesteps(self._step_logits, x, y, batch_size)
+
+    def inference_model(self, timesteps: int | None = None) -> keras.Model:
+        """A plain functional model of what inference needs.
+
+        From raw images or event frames to the mean logits
+        `[batch, classes]`, with this model's weights (shared, not copied) and
+        T as it is set; no projection heads, no augmentation.
+
+        Args:
+            timesteps: Integer, T of event frames. Defaults to the T the
+                network was drawn with. Not for image models, where the
+                `timesteps` of the model counts.
+        """
+        return inference.inference_model(
+            self.network, timesteps, self._input_dtype
+        )
+
+    def export(
+        self,
+        filepath: Any,
+        format: str | None = None,
+        timesteps: int | None = None,
+        verbose: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Writes `inference_model(timesteps)` for another runtime.
+
+        Args:
+            filepath: Path of the file, or of the folder of a SavedModel.
+            format: `"onnx"`, `"tf_saved_model"`, `"litert"`, `"torch"` or
+                `"openvino"`. Defaults to what the name ends with.
+            timesteps: Integer, T of event frames.
+            verbose: Boolean, whether to print where the file is.
+            **kwargs: As for `keras_tcl.inference.export`.
+
+        Raises:
+            ValueError: If this backend cannot write the format; the message
+                says which way does.
+            ImportError: If a converter is not installed.
+        """
+        inference.export(
+            self.network,
+            filepath,
+            format,
+            timesteps,
+            self._input_dtype,
+            verbose,
+            **kwargs,
+        )
+
+    def streaming(self) -> keras.Model:
+        """One time step as a `keras.Model` with explicit state.
+
+        See `keras_tcl.inference.step_model`, and `initial_state` beside it.
+        """
+        return inference.step_model(self.network)
+
+    def stream(self) -> inference.Stream:
+        """A session for frames that arrive one after the other.
+
+        ```python
+        session = model.stream()
+        for frame in camera:
+            logits = session(frame)  # of all frames so far
+        ```
+        """
+        return inference.Stream(self.network)
+
+    @property
+    def _input_dtype(self) -> str | None:
+        """Of what an inference model takes: uint8 only for 0 to 255."""
+        is_uint8 = self.value_range == (0, 255) and not self.takes_events
+        return "uint8" if is_uint8 else "float32"
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """Prints the layers of the network, as `keras.Model.summary` does."""
