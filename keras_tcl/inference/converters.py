@@ -24,6 +24,18 @@ BACKENDS = {
 }
 
 
+def knows_loops(format: str) -> bool:
+    """Whether a format can be written of neurons over many time steps.
+
+    Those are a loop, but under PyTorch. LiteRT's converter refuses it, and
+    OpenVINO where the state is more than one tensor.
+    """
+    return keras.config.backend() == "torch" or format not in (
+        "litert",
+        "openvino",
+    )
+
+
 def check(format: str) -> None:
     """Raise a ValueError if the active backend cannot write a format."""
     backend, able = keras.config.backend(), BACKENDS[format]

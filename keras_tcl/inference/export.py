@@ -10,8 +10,9 @@ import keras
 from keras_tcl import graph
 from keras_tcl.checks import choice, integer
 from keras_tcl.inference import converters
-from keras_tcl.inference.folding import InferenceVisit
+from keras_tcl.inference.folding import Cast, InferenceVisit
 from keras_tcl.inference.neuron_step import UnrolledNeuron
+from keras_tcl.kernels import UNROLL_LIMIT
 from keras_tcl.layers import Neuron
 
 # The format that the end of a file's name stands for.
@@ -74,7 +75,9 @@ def _draw(
 ) -> keras.Model:
     check_network(network)
     inputs = network_input(network, timesteps, dtype)
-    logits = graph.walk(network, inputs, visit, ["logits"])["logits"]
+    drawn = network.inputs[0].dtype
+    x = Cast(dtype=drawn, name="as_drawn")(inputs)
+    logits = graph.walk(network, x, visit, ["logits"])["logits"]
     mean = keras.layers.GlobalAveragePooling1D(
         data_format="channels_last", dtype="float32", name="mean_over_time"
     )
@@ -140,7 +143,9 @@ def export(
     format = _format(path, format)
     converters.check(format)
     if _is_network(model):
-        model = _draw(model, _ExportVisit(), timesteps, dtype)
+        knows_loops = converters.knows_loops(format)
+        visit = InferenceVisit() if knows_loops else _UnrollingVisit()
+        model = _draw(model, visit, timesteps, dtype)
     elif timesteps is not None or dtype is not None:
         raise ValueError(
             "`timesteps` and `dtype` are for networks; a model of inference "
@@ -165,12 +170,13 @@ def export(
         print(f"Saved {format} at {str(path)!r}.")
 
 
-class _ExportVisit(InferenceVisit):
-    """Draws the neurons as plain operations, which all converters know."""
+class _UnrollingVisit(InferenceVisit):
+    """Draws neurons without loops, for converters that know none."""
 
     def __call__(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(layer, Neuron):
-            return UnrolledNeuron(layer, name=f"{layer.name}_unrolled")(*args)
+        # Up to a few steps, a neuron has no loop and is leaner by itself.
+        if isinstance(layer, Neuron) and args[0].shape[1] > UNROLL_LIMIT:
+            return UnrolledNeuron(layer)(*args)
         return super().__call__(layer, *args, **kwargs)
 
 

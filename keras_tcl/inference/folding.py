@@ -49,6 +49,14 @@ class UnfoldTime(keras.layers.Layer):
         return {**super().get_config(), "timesteps": self.timesteps}
 
 
+@keras.saving.register_keras_serializable(package="keras_tcl")
+class Cast(keras.layers.Layer):
+    """Returns its input in this layer's dtype, whole numbers too."""
+
+    def call(self, inputs: Any) -> Any:
+        return ops.cast(inputs, self.compute_dtype)
+
+
 class InferenceVisit:
     """A visit for `graph.walk` that draws a network's graph for inference.
 

@@ -164,11 +164,11 @@ class _StepVisit(InferenceVisit):
                 "`keras_tcl.layers.DirectEncoding`."
             )
         x = self.fold(x)
-        layer = NeuronStep(neuron, name=f"{neuron.name}_step")
         # A neuron may be called in several places: each has a state.
         self._names[neuron.name] += 1
         count = self._names[neuron.name]
         name = neuron.name if count == 1 else f"{neuron.name}_{count}"
+        layer = NeuronStep(neuron, name=f"{name}_step")
         states = [
             self.state("_".join([name, *map(str, path)]), shape)
             for path, shape in layer.state_shapes(x.shape)
