@@ -19,11 +19,14 @@ TEST := .venv
 NO_TENSORFLOW := .venv-no-tensorflow
 CORE := tests/test_package.py tests/test_readme.py tests/test_docstrings.py \
 	tests/data/test_pipeline.py tests/saved
+LINT = $(TEST)/bin/ruff check . && $(TEST)/bin/ruff format --check . && \
+	$(TEST)/bin/mypy
 PIP_INSTALL := python -m pip install --quiet --disable-pip-version-check \
-	--constraint constraints.txt
+	--no-compile --constraint constraints.txt
 
 # torch is installed before what depends on it, so that the pinned build is
-# the one that stays (CONTRIBUTING.md: the CPU build on Linux).
+# the one that stays (CONTRIBUTING.md: the CPU build on Linux). Python compiles
+# what is imported; pip would compile all of it, in four times the time.
 define create_environment
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
@@ -40,8 +43,7 @@ demo: $(DEMO)/installed
 	KERAS_BACKEND=$(DEMO_BACKEND) $(DEMO)/bin/python examples/demo.py
 
 check: $(TEST)/installed
-	@start=$$(date +%s); \
-	$(MAKE) --no-print-directory lint && \
+	@start=$$(date +%s); $(LINT) && \
 	KERAS_BACKEND=$(CHECK_BACKEND) $(TEST)/bin/python -m pytest \
 		-m "not slow" $(PYTEST_ARGS); \
 	status=$$?; echo "make check: $$(($$(date +%s) - start)) s"; exit $$status
@@ -65,9 +67,7 @@ snapshot: $(TEST)/installed
 	$(TEST)/bin/python -m tests.snapshots.names
 
 lint: $(TEST)/installed
-	$(TEST)/bin/ruff check .
-	$(TEST)/bin/ruff format --check .
-	$(TEST)/bin/mypy
+	$(LINT)
 
 $(DEMO)/installed: EXTRAS := $(DEMO_BACKEND),demo
 $(DEMO)/installed: pyproject.toml constraints.txt

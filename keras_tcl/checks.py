@@ -108,12 +108,14 @@ def size(name: str, value: Any) -> tuple[int, int]:
 def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     """Return a value that is one of `choices`."""
     # Not `in`: True equals 1, and an array equals nothing as a whole.
-    if not any(type(value) is type(c) and value == c for c in choices):
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(map(repr, choices))}. "
-            f"Received: {name}={value!r}."
-        )
-    return value
+    for known in choices:
+        are_strings = isinstance(value, str) and isinstance(known, str)
+        if (are_strings or type(value) is type(known)) and value == known:
+            return known
+    raise ValueError(
+        f"`{name}` must be one of {', '.join(map(repr, choices))}. "
+        f"Received: {name}={value!r}."
+    )
 
 
 def _is_integer(value: Any) -> bool:

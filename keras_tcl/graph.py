@@ -4,7 +4,7 @@ A network is a functional `keras.Model`. Whatever looks into one (firing rates,
 streaming, export, recomputation) visits its nodes by `walk`, and no other file
 reads Keras' private attributes of a graph: `_nodes_by_depth`, and of a node
 `operation`, `arguments`, `input_tensors` and `outputs`; and of a layer
-`_call_has_training_arg` (Keras 3.15).
+`_call_has_training_arg` and `_clear_losses` (Keras 3.15).
 """
 
 from collections import Counter
@@ -43,7 +43,7 @@ def walk(
     only: Sequence[str] | None = None,
     deep: bool = True,
 ) -> Any:
-    """Runs a network layer by layer, each as `visit` says.
+    """Visits the layers of a network in the order of computation.
 
     ```
     def visit(layer, *args, **kwargs):
@@ -52,35 +52,39 @@ def walk(
 
     With the visit `call`, the result is `network(x)`. Functional and
     sequential models within the network are walked as well. So is a composite
-    layer that offers `layer.walk(*args, visit, **kwargs)`, as `Classifier`
-    does.
+    layer that offers `layer.walk(x, visit)`, as `Classifier` does. One whose
+    `call` was written anew, so that it need not do what its walk does, is
+    visited as a layer.
 
     A tensor is forgotten after its last reader, where `network(x)` keeps all
     of them to the end. Symbolic tensors are welcome: the result is then
     another graph of the same layers.
 
     Args:
-        network: Functional `keras.Model` of one input.
-        x: Tensor or symbolic tensor for its input.
+        network: Functional `keras.Model`.
+        x: Tensor or symbolic tensor for its input, or several in the
+            structure of `network.input`.
         visit: Function `visit(layer, *args, **kwargs)`. A node may also be
             of a `keras.ops` operation, which is no `keras.layers.Layer`.
         only: Names of the outputs that are wanted, of a network that returns
-            a dictionary. Defaults to all.
+            a dictionary; nothing is visited that they do not need. Defaults
+            to all.
         deep: Boolean, whether to walk models and composite layers within, or
             to visit them as the layers they are. Defaults to `True`.
 
     Returns:
         What the network returns, in the structure of `network.output`.
     """
-    steps = _nodes(network)
     output = network.output
     if only is not None:
         output = {name: output[name] for name in only}
     wanted = [id(t) for t in keras.tree.flatten(output)]
+    steps = _needed(_nodes(network), wanted)
     readers = Counter(
         [id(t) for node in steps for t in node.input_tensors] + wanted
     )
-    tensors = {id(network.inputs[0]): x}
+    given = zip(network.inputs, keras.tree.flatten(x), strict=True)
+    tensors = {id(t): value for t, value in given}
     for node in steps:
         args, kwargs = node.arguments.fill_in(tensors)
         for t in node.input_tensors:
@@ -101,18 +105,74 @@ def walk(
     return keras.tree.pack_sequence_as(output, [tensors[i] for i in wanted])
 
 
+def run(
+    network: keras.Model,
+    x: Any,
+    training: bool,
+    visit: Visit | None = None,
+    only: Sequence[str] | None = None,
+) -> Any:
+    """A `walk` in training or in inference, as `network(x, training=...)`.
+
+    Args:
+        network: Functional `keras.Model`.
+        x: As for `walk`.
+        training: Boolean.
+        visit: As for `walk`. Defaults to `called(training)`.
+        only: As for `walk`.
+    """
+    # As a layer does that is called from outside. (On JAX, where each layer
+    # of a walk is, it would be all of them.)
+    network._clear_losses()
+    return _Running(dtype="float32", autocast=False)(
+        x,
+        network=network,
+        visit=visit or called(training),
+        only=only,
+        training=training,
+    )
+
+
+class _Running(keras.layers.Layer):
+    """By this call, layers within layers learn of `training`.
+
+    On JAX, Keras' trainer runs the `call` of a model and not its `__call__`,
+    and so has told nobody.
+    """
+
+    def call(
+        self, x: Any, network: Any, visit: Any, only: Any, training: bool
+    ) -> Any:
+        return walk(network, x, visit, only)
+
+
 def visit_within(layer: Any, visit: Visit, *args: Any, **kwargs: Any) -> Any:
     """Visit a layer, or what it is made of if it can be walked."""
-    if _is_graph(layer):
-        return walk(layer, args[0], visit)
-    if isinstance(layer, keras.Sequential):
-        x = args[0]
-        for inner in layer.layers:
-            x = visit_within(inner, visit, x)
-        return x
+    if not can_be_walked(layer):
+        return visit(layer, *args, **kwargs)
     if hasattr(layer, "walk"):
-        return layer.walk(*args, visit, **kwargs)
-    return visit(layer, *args, **kwargs)
+        return layer.walk(args[0], visit)
+    if not isinstance(layer, keras.Sequential):
+        return walk(layer, args[0], visit)
+    x = args[0]
+    for inner in layer.layers:
+        x = visit_within(inner, visit, x)
+    return x
+
+
+def can_be_walked(layer: Any) -> bool:
+    """Whether a walk through a layer does what its call does.
+
+    It is a functional or sequential model, or a layer with a method `walk`;
+    and no subclass has written `call` anew and left the walk behind.
+    """
+    for kind in type(layer).__mro__:
+        if "walk" in vars(kind):
+            return True
+        if "call" in vars(kind):
+            is_keras = kind.__module__.startswith("keras.")
+            return is_keras and kind.__name__ in ("Functional", "Sequential")
+    return False
 
 
 def layers(network: keras.Model) -> list[Any]:
@@ -123,8 +183,12 @@ def layers(network: keras.Model) -> list[Any]:
         found[id(layer)] = layer
         return layer.compute_output_spec(*args, **kwargs)
 
-    x = network.inputs[0]
-    walk(network, keras.KerasTensor(x.shape, dtype=x.dtype), collect)
+    for node in _nodes(network):
+        if can_be_walked(node.operation):
+            args, kwargs = node.arguments.args, node.arguments.kwargs
+            visit_within(node.operation, collect, *args, **kwargs)
+        else:
+            found[id(node.operation)] = node.operation
     return list(found.values())
 
 
@@ -144,10 +208,6 @@ def outputs(network: keras.Model) -> dict[str, Any]:
     )
 
 
-def _is_graph(layer: Any) -> bool:
-    return hasattr(layer, "_nodes_by_depth")
-
-
 def _nodes(network: keras.Model) -> list[Any]:
     """The network's nodes in the order of computation, without its input."""
     return [
@@ -156,6 +216,16 @@ def _nodes(network: keras.Model) -> list[Any]:
         for node in network._nodes_by_depth[depth]
         if not node.is_input
     ]
+
+
+def _needed(steps: list[Any], wanted: list[int]) -> list[Any]:
+    """The nodes without which the wanted tensors cannot be had."""
+    needed, kept = set(wanted), []
+    for node in reversed(steps):
+        if any(id(t) in needed for t in node.outputs):
+            kept.append(node)
+            needed.update(id(t) for t in node.input_tensors)
+    return kept[::-1]
 
 
 def segments(

@@ -77,6 +77,8 @@ def test_value_range():
 def test_choice():
     assert checks.choice("size", "hard", ("hard", "soft")) == "hard"
     assert checks.choice("size", None, (None, "block")) is None
+    found = checks.choice("size", np.str_("hard"), ("hard", "soft"))
+    assert type(found) is str
     for value in ("HARD", None, 1, ["hard"], np.ones(2)):
         refused(checks.choice, value, ("hard", "soft"))
     refused(checks.choice, True, (1, 2))

@@ -70,6 +70,128 @@ def test_training_is_handed_to_the_layers_that_take_it():
     np.testing.assert_array_equal(ops.convert_to_numpy(kept), 1.0)
 
 
+class Inner(layers.Layer):
+    """A layer of layers that does not ask for `training` itself."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.normalization = layers.BatchNormalization()
+        self.dropout = layers.Dropout(0.5, seed=0)
+
+    def build(self, input_shape):
+        self.normalization.build(input_shape)
+
+    def call(self, x):
+        return self.dropout(self.normalization(x))
+
+
+def inner_network():
+    x = inputs = keras.Input((3, 8, 8, 2))
+    x = Inner(name="inner")(LIF(threshold=0.5)(x))
+    return keras_tcl.models.classification_network(
+        keras.Model(inputs, {"stage1": x}), 2
+    )
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_run_is_a_call_in_training_or_inference(training):
+    x = ops.convert_to_tensor(RNG.uniform(size=(4, 3, 8, 8, 2)), "float32")
+    results = []
+    for call in (
+        lambda model: model(x, training=training),
+        lambda model: graph.run(model, x, training),
+    ):
+        keras.utils.set_random_seed(0)
+        model = inner_network()
+        outputs = call(model)
+        results.append([*values(outputs), *values(model.variables)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_within_layers_are_trained_by_fit():
+    """On JAX, Keras' trainer does not tell them."""
+    model = keras_tcl.TCLModel(inner_network(), augmenter=None)
+    model.compile("sgd", keras_tcl.losses.TET())
+    normalization = model.network.get_layer("inner").normalization
+    before = ops.convert_to_numpy(normalization.moving_mean.value).copy()
+    x = RNG.uniform(size=(4, 3, 8, 8, 2)).astype("float32")
+    model.fit(x, np.array([0, 1, 0, 1]), verbose=0)
+    after = ops.convert_to_numpy(normalization.moving_mean.value)
+    assert np.abs(after - before).max() > 1e-3
+    first, second = model.predict(x, verbose=0), model.predict(x, verbose=0)
+    np.testing.assert_array_equal(first, second)  # Nothing was dropped.
+
+
+def test_losses_of_layers_count_once():
+    x = inputs = keras.Input((4,))
+    x = layers.Dense(4, activity_regularizer="l2", name="dense")(x)
+    model = keras.Model(inputs, x)
+    x = ops.ones((2, 4))
+    for _ in range(2):
+        graph.run(model, x, training=True)
+    assert len(model.get_layer("dense").losses) == 1
+
+
+class Seven(Classifier):
+    """What it says is not what its layers within say."""
+
+    def call(self, inputs, training=None):
+        return 0.0 * super().call(inputs) + 7.0
+
+
+class Halved(keras.Model):
+    """A functional model with a `call` of its own."""
+
+    def __init__(self):
+        inputs = keras.Input((4,))
+        super().__init__(inputs, layers.Dense(4)(inputs))
+
+    def call(self, inputs):
+        return 0.5 * super().call(inputs)
+
+
+def test_a_call_of_ones_own_is_not_walked_around():
+    x = inputs = keras.Input((2, 4, 4, 3))
+    model = keras.Model(inputs, Seven(5)(x))
+    x = ops.ones((1, 2, 4, 4, 3))
+    np.testing.assert_array_equal(values(graph.walk(model, x))[0], 7.0)
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, Halved()(inputs))
+    x = ops.ones((1, 4))
+    np.testing.assert_allclose(
+        values(graph.walk(model, x))[0], values(model(x))[0]
+    )
+
+
+def test_models_within_of_several_inputs_and_of_a_list():
+    a, b = keras.Input((4,)), keras.Input((4,))
+    difference = keras.Model([a, b], layers.Subtract()([a, b]))
+    start = keras.Input((4,))
+    single = keras.Model([start], layers.Dense(4)(start))
+    x = inputs = keras.Input((4,))
+    model = keras.Model(inputs, difference([single([x]), x]))
+    x = ops.convert_to_tensor(RNG.normal(size=(8, 4)), "float32")
+    np.testing.assert_allclose(
+        values(graph.walk(model, x))[0], values(model(x))[0], rtol=1e-6
+    )
+
+
+def test_nothing_is_visited_that_is_not_wanted():
+    inputs = keras.Input((4,))
+    x = layers.Dense(4, name="first")(inputs)
+    y = layers.Dense(4, name="aside")(x)
+    model = keras.Model(inputs, {"x": x, "y": y})
+    visited = []
+
+    def visit(layer, *args, **kwargs):
+        visited.append(layer.name)
+        return layer(*args, **kwargs)
+
+    graph.walk(model, ops.ones((1, 4)), visit, ["x"])
+    assert visited == ["first"]
+
+
 def test_only_the_wanted_outputs():
     model, x = network(), ops.convert_to_tensor(IMAGES)
     outputs = graph.walk(model, x, only=["stage1"])

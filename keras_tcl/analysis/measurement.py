@@ -7,10 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tcl import graph
+from keras_tcl import graph, inputs
 from keras_tcl.inference.readout import Readout
 from keras_tcl.models.network import LOGITS, check_network
-from keras_tcl.training import guard
 
 # Of a network and a batch in float32: the outputs, and tensors [batch, ...].
 Function = Callable[[keras.Model, Any], tuple[dict[str, Any], dict[str, Any]]]
@@ -30,9 +29,9 @@ def check_data(model: Any, x: Any) -> None:
     if hasattr(model, "check_data"):
         model.check_data(x)
     else:
-        guard.check_inputs(x, model.inputs[0].shape[1:])
-    first = guard.as_views(x)[0]
-    if guard.is_array(first) and not len(first):
+        inputs.check_inputs(x, model.inputs[0].shape[1:])
+    first = inputs.as_views(x)[0]
+    if inputs.is_array(first) and not len(first):
         raise ValueError(
             "There is nothing to measure: `x` holds no sample. "
             f"Received an array of shape {tuple(first.shape)}."
@@ -50,7 +49,7 @@ def observe(
         see(layer, output)
         return output
 
-    return graph.walk(network, x, visit)
+    return graph.run(network, x, training=False, visit=visit)
 
 
 def reader(network: keras.Model, function: Function) -> Readout:
@@ -58,11 +57,11 @@ def reader(network: keras.Model, function: Function) -> Readout:
 
     def read(network: keras.Model, x: Any) -> dict[str, Any]:
         x = ops.convert_to_tensor(x)
-        guard.check_sample_shape(x.shape[1:], network.inputs[0].shape[1:])
-        outputs, results = function(network, guard.without_invalid(x))
+        inputs.check_sample_shape(x.shape[1:], network.inputs[0].shape[1:])
+        outputs, results = function(network, inputs.without_invalid(x))
         logits = ops.cast(outputs[LOGITS], "float32")
         # Spikes would hide that a sample is invalid.
-        is_valid = guard.are_finite(x)[:, None, None]
+        is_valid = inputs.are_finite(x)[:, None, None]
         logits = ops.where(is_valid, logits, float("nan"))
         return {"logits": logits, "results": results}
 

@@ -139,10 +139,10 @@ def named_layers(network: keras.Model, kinds: Any = Neuron) -> Group:
     found: Group = {}
     for layer in graph.layers(network):
         if isinstance(layer, kinds):
-            name, number = layer.name, 2
+            name = given = layer.name.removesuffix("_spike")
+            number = 2
             while name in found:
-                name = f"{layer.name}_{number}"
-                number += 1
+                name, number = f"{given}_{number}", number + 1
             found[name] = layer
     if not any(isinstance(layer, Neuron) for layer in found.values()):
         raise ValueError(
@@ -151,7 +151,7 @@ def named_layers(network: keras.Model, kinds: Any = Neuron) -> Group:
             "inside shows them by a method `walk(x, visit)`, see "
             "`keras_tcl.layers.Classifier`."
         )
-    return {name.removesuffix("_spike"): found[name] for name in found}
+    return found
 
 
 def grouped_layers(network: keras.Model, by: str) -> dict[str, Group]:
@@ -191,24 +191,27 @@ def rates_of(groups: Mapping[str, Group]) -> Function:
     }
 
     def function(network: keras.Model, x: Any) -> Any:
-        rates: dict[int, Any] = {}
+        sums: dict[int, Any] = {}
         sizes: dict[int, Any] = {}
 
         def see(layer: Any, output: Any) -> None:
             if id(layer) in wanted:
                 axes = tuple(range(2, len(output.shape)))
                 neurons = math.prod(ops.shape(output)[2:])
-                sizes[id(layer)] = ops.cast(neurons, "float32")
+                neurons = ops.cast(neurons, "float32")
                 # Spikes in half precision could not be summed up.
                 output = ops.cast(output, "float32")
-                rates[id(layer)] = ops.mean(output, axis=axes)
+                fired = neurons * ops.mean(output, axis=axes)
+                # A layer may be called more than once.
+                sums[id(layer)] = sums.get(id(layer), 0.0) + fired
+                sizes[id(layer)] = sizes.get(id(layer), 0.0) + neurons
 
         outputs = observe(network, x, see)
         results = {}
         for name, group in groups.items():
             keys = [id(layer) for layer in group.values()]
-            total = sum(rates[k] * sizes[k] for k in keys)
-            results[name] = total / sum(sizes[k] for k in keys)
+            total = sum(sizes[k] for k in keys)
+            results[name] = sum(sums[k] for k in keys) / total
         return outputs, results
 
     return function

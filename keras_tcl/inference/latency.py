@@ -13,11 +13,7 @@ from keras import ops
 
 from keras_tcl import graph
 from keras_tcl.inference.readout import Readout
-from keras_tcl.training.guard import (
-    are_finite,
-    check_sample_shape,
-    without_invalid,
-)
+from keras_tcl.inputs import are_finite, check_sample_shape, without_invalid
 
 
 def step_logits(network: keras.Model, x: Any) -> Any:
@@ -28,8 +24,8 @@ def step_logits(network: keras.Model, x: Any) -> Any:
     """
     x = ops.convert_to_tensor(x)
     check_sample_shape(x.shape[1:], network.inputs[0].shape[1:])
-    outputs = graph.walk(
-        network, without_invalid(x), graph.called(training=False), ["logits"]
+    outputs = graph.run(
+        network, without_invalid(x), training=False, only=["logits"]
     )
     logits = ops.cast(outputs["logits"], "float32")
     return ops.where(are_finite(x)[:, None, None], logits, float("nan"))
@@ -98,4 +94,6 @@ def correct_by_latency(logits: np.ndarray, labels: Any) -> np.ndarray:
             f"Received: {len(logits)} samples, {len(labels)} labels."
         )
     sums = np.cumsum(logits, axis=1)
-    return (sums.argmax(-1) == labels[:, None]).sum(axis=0)
+    hits = sums.argmax(-1) == labels[:, None]
+    # The largest of NaN would be class 0.
+    return (hits & np.isfinite(sums).all(-1)).sum(axis=0)

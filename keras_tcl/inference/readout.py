@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_tcl.training.guard import as_views
+from keras_tcl.inputs import as_views
 from keras_tcl.training.keras_fixes import FixedKeras
 
 

@@ -89,7 +89,9 @@ def _fused_lif(x: Any, surrogate: Any = None) -> Any:
     return None
 
 
-def over_time(step: Callable[..., Any], x: Any, state: Any) -> Any:
+def over_time(
+    step: Callable[..., Any], x: Any, state: Any, return_state: bool = False
+) -> Any:
     """Outputs `[B, T, ...]` of a step function, with its gradient.
 
     Args:
@@ -99,12 +101,17 @@ def over_time(step: Callable[..., Any], x: Any, state: Any) -> Any:
             structure, shapes and dtypes of the old one.
         x: Tensor `[B, T, ...]`, T static.
         state: State before the first step.
+        return_state: Boolean, whether to return the state after the last step
+            as well, `(outputs, state)`.
     """
     if x.shape[1] <= UNROLL_LIMIT or BACKEND == "torch":
-        return portable_recurrence.unrolled(step, x, state)
-    if BACKEND == "tensorflow":
-        return tensorflow_recurrence.scanned(step, x, state)
-    return portable_recurrence.scanned(step, x, state)
+        run = portable_recurrence.unrolled
+    elif BACKEND == "tensorflow":
+        run = tensorflow_recurrence.scanned
+    else:
+        run = portable_recurrence.scanned
+    outputs, state = run(step, x, state)
+    return (outputs, state) if return_state else outputs
 
 
 def no_autograd() -> contextlib.AbstractContextManager:

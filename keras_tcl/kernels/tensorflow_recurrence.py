@@ -13,8 +13,8 @@ from keras_tcl.kernels.portable_lif import lif_step, swap_time_and_batch
 from keras_tcl.kernels.portable_recurrence import Step
 
 
-def scanned(step: Step, x: Any, state: Any) -> Any:
-    """As `keras_tcl.kernels.over_time`, in a program of one size for any T."""
+def scanned(step: Step, x: Any, state: Any) -> tuple[Any, Any]:
+    """Outputs and state of `kernels.over_time`, of one size for any T."""
     timesteps = x.shape[1]
     x = swap_time_and_batch(x)
     inputs, outputs = (
@@ -27,13 +27,13 @@ def scanned(step: Step, x: Any, state: Any) -> Any:
         y, state = step(inputs.read(t), state)
         return t + 1, state, outputs.write(t, y)
 
-    *_, outputs = tf.while_loop(
+    _, state, outputs = tf.while_loop(
         lambda t, *_: t < timesteps,
         body,
         (tf.constant(0), state, outputs),
         maximum_iterations=timesteps,
     )
-    return swap_time_and_batch(outputs.stack())
+    return swap_time_and_batch(outputs.stack()), state
 
 
 def lif_forward(
@@ -46,4 +46,4 @@ def lif_forward(
 
     batch, _, *rest = ops.shape(x)
     # Not `zeros_like`, of which tf2onnx makes an invalid loop.
-    return scanned(step, x, ops.zeros((batch, *rest), "float32"))
+    return scanned(step, x, ops.zeros((batch, *rest), "float32"))[0]

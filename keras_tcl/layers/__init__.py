@@ -9,6 +9,7 @@ from keras_tcl.layers.integrate_and_fire import IF
 from keras_tcl.layers.lif import LIF
 from keras_tcl.layers.neuron import Neuron
 from keras_tcl.layers.parametric_lif import PLIF
+from keras_tcl.layers.pixel_normalization import PixelNormalization
 from keras_tcl.layers.projection_head import ProjectionHead
 from keras_tcl.layers.spike_element_wise import SpikeElementWise
 from keras_tcl.layers.threshold_dependent_batch_normalization import (
@@ -25,6 +26,7 @@ __all__ = [
     "DirectEncoding",
     "EachStep",
     "Neuron",
+    "PixelNormalization",
     "ProjectionHead",
     "SpikeElementWise",
     "ThresholdDependentBatchNormalization",

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_tcl import checks, graph
 from keras_tcl.layers.lif import LIF
+from keras_tcl.layers.neuron import copy_of
 
 POOLINGS = ("average", "flatten")
 
@@ -57,13 +58,7 @@ class Classifier(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if neuron is None:
-            neuron = LIF()
-        if not isinstance(neuron, keras.layers.Layer):
-            raise ValueError(
-                "`neuron` must be a layer, such as `LIF(decay=0.25)`. "
-                f"Received: neuron={neuron!r}."
-            )
+        neuron = copy_of(LIF() if neuron is None else neuron)
         self.classes = checks.integer("classes", classes)
         self.pooling = checks.choice("pooling", pooling, POOLINGS)
         self.hidden_units = (
@@ -87,13 +82,7 @@ class Classifier(keras.layers.Layer):
             )
         ]
         self.neurons = [
-            type(neuron).from_config(
-                {
-                    **neuron.get_config(),
-                    "name": f"dense_{i}_spike",
-                    "dtype": self.dtype_policy,
-                }
-            )
+            copy_of(neuron, name=f"dense_{i}_spike", dtype=self.dtype_policy)
             for i in range(1, len(self.dense_layers))
         ]
 

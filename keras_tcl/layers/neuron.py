@@ -64,6 +64,12 @@ class Neuron(keras.layers.Layer):
             than it got (structure, shapes and dtypes).
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A step of one's own has no faster twin, whatever it inherits.
+        if "step" in vars(cls) and "sequence" not in vars(cls):
+            cls.sequence = Neuron.sequence  # type: ignore[method-assign]
+
     def step(self, x: Any, state: Any) -> tuple[Any, Any]:
         """One time step; what a subclass writes, in `keras.ops`.
 
@@ -85,7 +91,8 @@ class Neuron(keras.layers.Layer):
                 be a tensor.
 
         Returns:
-            One float32 tensor of zeros, if a subclass says nothing else.
+            One float32 tensor of zeros, if a subclass says nothing else; `()`
+            for a neuron without state.
         """
         return ops.zeros(shape, "float32")
 
@@ -102,7 +109,28 @@ class Neuron(keras.layers.Layer):
         """
         batch, _, *rest = ops.shape(x)
         state = self.resting_state((batch, *rest))
-        return kernels.over_time(self._checked_step, x, state)
+        changing = self.non_trainable_variables
+        if not changing:
+            return kernels.over_time(self._checked_step, x, state)
+
+        # What a step assigns, such as the state of a random generator, must
+        # go with the loop on JAX.
+        def step(x: Any, carry: Any) -> tuple[Any, Any]:
+            state, values = carry
+            pairs = zip(changing, values, strict=True)
+            with keras.StatelessScope(state_mapping=list(pairs)) as scope:
+                spikes, state = self._checked_step(x, state)
+            new = [scope.get_current_value(v) for v in changing]
+            old = zip(new, values, strict=True)
+            return spikes, (state, [n if n is not None else v for n, v in old])
+
+        values = [ops.convert_to_tensor(v.value) for v in changing]
+        spikes, (_, values) = kernels.over_time(
+            step, x, (state, values), return_state=True
+        )
+        for variable, value in zip(changing, values, strict=True):
+            variable.assign(value)
+        return spikes
 
     def advance(
         self, x: Any, state: Any, training: bool | None = None
@@ -172,10 +200,16 @@ class Neuron(keras.layers.Layer):
         )
         return keras.KerasTensor((batch, timesteps, *rest), self.compute_dtype)
 
-    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = "float32",
+        **kwargs: Any,
+    ) -> Any:
         """As `keras.layers.Layer.add_weight`, but float32 for the potential."""
-        kwargs = {"dtype": "float32", "autocast": False, **kwargs}
-        return super().add_weight(*args, **kwargs)
+        kwargs = {"autocast": False, **kwargs}
+        return super().add_weight(shape, initializer, dtype, **kwargs)
 
     @property
     def _title(self) -> str:
@@ -197,6 +231,21 @@ class Neuron(keras.layers.Layer):
                 "example `keras.Input((4, ...))`; in a tf.data pipeline, fix "
                 "it with `tf.ensure_shape`."
             )
+
+
+def copy_of(neuron: Any, **config: Any) -> Any:
+    """Another layer like `neuron`, with some of its config anew.
+
+    Raises:
+        ValueError: If `neuron` is no layer.
+    """
+    if not isinstance(neuron, keras.layers.Layer):
+        raise ValueError(
+            "`neuron` must be a layer, for example "
+            "`keras_tcl.layers.LIF(decay=0.25)`, or `None`. "
+            f"Received: neuron={neuron!r}."
+        )
+    return type(neuron).from_config({**neuron.get_config(), **config})
 
 
 class _FirstStep(keras.Operation):

@@ -1,6 +1,7 @@
 """The leaky integrate-and-fire neuron with a learned decay."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -55,8 +56,18 @@ class PLIF(LIF):
     - [Fang et al., 2021](https://arxiv.org/abs/2007.05785)
     """
 
-    def __init__(self, decay: float = 0.5, *args: Any, **kwargs: Any) -> None:
-        super().__init__(decay, *args, **kwargs)
+    def __init__(
+        self,
+        decay: float = 0.5,
+        threshold: float = 1.0,
+        reset: str = "hard",
+        detach_reset: bool = False,
+        surrogate: str | dict[str, Any] | Callable[[Any], Any] = "triangle",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            decay, threshold, reset, detach_reset, surrogate, **kwargs
+        )
         if self.decay in (0.0, 1.0):
             raise ValueError(
                 "`decay` must be greater than 0 and less than 1, where its "

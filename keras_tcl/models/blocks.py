@@ -18,6 +18,7 @@ from keras_tcl.layers import (
     EachStep,
     ThresholdDependentBatchNormalization,
 )
+from keras_tcl.layers.neuron import copy_of
 from keras_tcl.models.network import classified, rescaled
 
 # What PyTorch's reference code uses, so that its weights can be carried over.
@@ -43,15 +44,7 @@ class Units:
     """
 
     def __init__(self, neuron: Any, normalization: str) -> None:
-        if neuron is None:
-            neuron = LIF()
-        if not isinstance(neuron, keras.layers.Layer):
-            raise ValueError(
-                "`neuron` must be a layer, for example "
-                "`keras_tcl.layers.LIF(decay=0.25)`, or `None`. "
-                f"Received: neuron={neuron!r}."
-            )
-        self.neuron = neuron
+        self.neuron = copy_of(LIF() if neuron is None else neuron)
         self.normalization = checks.choice(
             "normalization", normalization, NORMALIZATIONS
         )
@@ -86,8 +79,7 @@ class Units:
 
     def spikes(self, x: Any, name: str) -> Any:
         """A layer of neurons."""
-        config = {**self.neuron.get_config(), "name": f"{name}_spike"}
-        return type(self.neuron).from_config(config)(x)
+        return copy_of(self.neuron, name=f"{name}_spike")(x)
 
 
 def check_input_shape(input_shape: Any, downsampling: int) -> tuple:

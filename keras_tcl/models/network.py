@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_tcl import checks, graph
-from keras_tcl.layers import Classifier
+from keras_tcl.layers import Classifier, PixelNormalization
 
 LOGITS = "logits"
 
@@ -111,27 +110,9 @@ def classified(
 
 
 def rescaled(x: Any, value_range: Any, mean: Any, std: Any) -> Any:
-    """Pixels as `((x - low) / (high - low) - mean) / std`; frames as given."""
-    low, high = checks.value_range(value_range)
-    try:
-        means = np.asarray(mean, "float64")
-        with np.errstate(divide="ignore"):
-            scales = 1.0 / ((high - low) * np.asarray(std, "float64"))
-        good = bool(np.isfinite(means).all() and (scales > 0).all())
-    except (TypeError, ValueError, ZeroDivisionError):
-        good = False
-    if not good or not np.isfinite(scales).all():
-        raise ValueError(
-            "`mean` and `std` must be numbers, or one number for each channel, "
-            "of pixels rescaled to [0, 1]; `std` greater than 0. Received: "
-            f"mean={mean}, std={std}."
-        )
-    if len(x.shape) == 5:
-        return x
-    offsets = -(low * scales) - means * scales * (high - low)
-    return keras.layers.Rescaling(
-        scales.tolist(), offsets.tolist(), dtype="float32", name="rescaling"
-    )(x)
+    """Pixels normalized; event frames, which are counts, as they are."""
+    layer = PixelNormalization(value_range, mean, std, name="rescaling")
+    return layer(x) if len(x.shape) == 4 else x
 
 
 def check_network(network: Any) -> keras.Model:
@@ -145,6 +126,7 @@ def check_network(network: Any) -> keras.Model:
     )
     if (
         not isinstance(network, keras.Model)
+        or not graph.can_be_walked(network)
         or not isinstance(shapes, dict)
         or len(shapes.get(LOGITS, ())) != 3
         or any(len(s) != 5 for k, s in shapes.items() if k != LOGITS)
@@ -157,6 +139,7 @@ def check_network(network: Any) -> keras.Model:
             'dictionary {stage name: [batch, T, h, w, c], ..., "logits": '
             "[batch, T, classes]}. To a backbone whose outputs are a "
             "dictionary of stages alone, `TCLModel(backbone, classes)` adds a "
-            f"classifier. Received: network={network!r} with outputs {shapes}."
+            "classifier; a model with a `call` of its own is to be a layer of "
+            f"one. Received: network={network!r} with outputs {shapes}."
         )
     return network

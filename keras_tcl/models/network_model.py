@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_tcl import graph, inference
+from keras_tcl import checks, graph, inference, inputs
 from keras_tcl.inference import latency
 from keras_tcl.inference.readout import Readout
-from keras_tcl.layers import DirectEncoding
+from keras_tcl.layers import DirectEncoding, PixelNormalization
 from keras_tcl.models.network import LOGITS, check_network
 from keras_tcl.training.guard import GuardedModel
 
@@ -21,19 +21,24 @@ class NetworkModel(GuardedModel):
             `{stage name: [batch, T, h, w, c], ..., "logits":
             [batch, T, classes]}`.
         value_range: Pair of numbers, the least and the greatest value of a
-            pixel.
+            pixel, or `None` for that of the network.
         **kwargs: As for `keras.Model`.
     """
 
     def __init__(
         self,
         network: keras.Model,
-        value_range: tuple[float, float],
+        value_range: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.network = check_network(network)
-        self.value_range = value_range
+        if value_range is None:
+            value_range = (0, 255)
+            for layer in graph.layers(network):
+                if isinstance(layer, PixelNormalization):
+                    value_range = layer.value_range
+        self.value_range = checks.value_range(value_range)
         self._step_logits = Readout(self.network, latency.step_logits)
 
     @property
@@ -114,6 +119,11 @@ class NetworkModel(GuardedModel):
         Returns:
             Array `[T]` of fractions between 0 and 1.
         """
+        if y is None and inputs.is_array(x):
+            raise ValueError(
+                "Labels are missing: `evaluate_timesteps` needs `y`, or a data "
+                "set of `(x, y)` batches."
+            )
         self.check_data(x)
         return latency.evaluate_timesteps(self._step_logits, x, y, batch_size)
 

@@ -6,14 +6,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl import checks, graph
+from keras_tcl import checks, graph, inputs
 from keras_tcl.augmentation import recipes
 from keras_tcl.inference import latency
 from keras_tcl.layers import ProjectionHead
 from keras_tcl.losses import MeanCrossEntropy, TemporalLoss
 from keras_tcl.models.network import LOGITS, classification_network
 from keras_tcl.models.network_model import NetworkModel
-from keras_tcl.training import guard
+from keras_tcl.training.guard import without_faults
+from keras_tcl.training.keras_losses import loss_of_logits
 from keras_tcl.training.remat import Remat, check_remat
 
 
@@ -44,6 +45,7 @@ class TCLModel(NetworkModel):
             `"cifar_stcl"` for losses of more, `"dvs"` for event frames.
         value_range: Pair of numbers, the least and the greatest value of a
             pixel. Ignored for event frames, which are counts. Defaults to
+            that of the network's `keras_tcl.layers.PixelNormalization`, or to
             `(0, 255)`.
         projection_dimension: Integer, size of an embedding. Defaults to
             `128`.
@@ -54,7 +56,7 @@ class TCLModel(NetworkModel):
         **kwargs: `name` and `dtype`, as for any Keras model.
 
     Call arguments:
-        inputs: Images `[batch, H, W, C]` or event frames
+        x: Images `[batch, H, W, C]` or event frames
             `[batch, T, H, W, C]`; or a tuple of views, each like a batch,
             which are used as they are.
         training: Boolean. If `False`, the result is logits
@@ -85,16 +87,15 @@ class TCLModel(NetworkModel):
         network: keras.Model,
         classes: int | None = None,
         augmenter: Any = "auto",
-        value_range: Sequence[float] = (0, 255),
+        value_range: Sequence[float] | None = None,
         projection_dimension: int = 128,
         embedding_stages: Sequence[str] | None = None,
         weights: str | None = None,
         **kwargs: Any,
     ) -> None:
-        value_range = checks.value_range(value_range)
         if classes is not None:
             network = classification_network(
-                network, classes, value_range=value_range
+                network, classes, value_range=value_range or (0, 255)
             )
         # Raw pixels must not be rounded to half precision on their way in.
         super().__init__(network, value_range, autocast=False, **kwargs)
@@ -104,7 +105,7 @@ class TCLModel(NetworkModel):
         names = list(self.stages)
         if embedding_stages is None:
             embedding_stages = names
-        if not embedding_stages or not set(embedding_stages) <= set(names):
+        if not set(embedding_stages) <= set(names):
             raise ValueError(
                 f"`embedding_stages` must name some of the network's stages "
                 f"{names}. Received: embedding_stages={embedding_stages}."
@@ -112,7 +113,7 @@ class TCLModel(NetworkModel):
         self.embedding_stages = list(embedding_stages)
         self._augmenter_identifier = augmenter
         self.view_augmenters = recipes.for_views(
-            augmenter, self.sample_shape, value_range
+            augmenter, self.sample_shape, self.value_range
         )
         self.heads: dict[str, ProjectionHead] = {}
         self.terms = {
@@ -127,15 +128,13 @@ class TCLModel(NetworkModel):
 
     # --- Views, network, loss -----------------------------------------------
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, x: Any, training: bool | None = None) -> Any:
         if not training:
-            x = guard.as_views(inputs)[0]
+            x = inputs.as_views(x)[0]
             return ops.mean(latency.step_logits(self.network, x), axis=1)
-        views, count = self._views(inputs)
+        views, count = self._views(x)
         if self._remat is None:
-            outputs = graph.walk(
-                self.network, views, graph.called(training=True)
-            )
+            outputs = graph.run(self.network, views, training=True)
         else:
             outputs, losses = self._remat(views)
             self.add_loss(losses)
@@ -156,7 +155,7 @@ class TCLModel(NetworkModel):
         # Keras' own: one written by hand would lose the loss scaling.
         *state, data = args
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        guard.check_views(x, self.loss, bool(self.view_augmenters))
+        _check_views(x, self.loss, bool(self.view_augmenters))
         return super().train_step(*state, data)
 
     def compute_loss(
@@ -178,10 +177,7 @@ class TCLModel(NetworkModel):
                 "Labels are missing: the loss needs `y`. Received data of "
                 "inputs alone."
             )
-        if not self._compile_loss.built:
-            # Never called, since it would pair labels with single outputs;
-            # Keras asks whether it is built before every fit().
-            self._compile_loss.build(y, logits)
+        self.count_loss_as_built(y, logits)
         if not in_training:
             # The classification of mean logits, whatever the loss, so that
             # the validation losses of different methods compare.
@@ -205,7 +201,7 @@ class TCLModel(NetworkModel):
         )
         in_training = isinstance(y_pred, dict)
         if not in_training:
-            results = guard.without_faults(results)
+            results = without_faults(results)
         if not in_training or not isinstance(self.loss, TemporalLoss):
             del results["classification_loss"]
         if not in_training or not self._wants_embeddings:
@@ -237,9 +233,15 @@ class TCLModel(NetworkModel):
             **kwargs: As for Keras: `metrics`, `jit_compile`, ...
         """
         check_remat(remat)
-        super().compile(optimizer, guard.loss_of_logits(loss), *args, **kwargs)
+        super().compile(optimizer, loss_of_logits(loss), *args, **kwargs)
         self._remat_choice = remat
         self._remat = Remat(self.network, remat) if remat else None
+        if self._wants_embeddings and not self.embedding_stages:
+            raise ValueError(
+                f"The loss {self.loss!r} compares embeddings of stages, and "
+                "there are none: `embedding_stages` is empty, or the network "
+                "puts out nothing but logits."
+            )
         if self._wants_embeddings and not self.heads:
             self.heads = {
                 stage: self._head(stage) for stage in self.embedding_stages
@@ -256,9 +258,9 @@ class TCLModel(NetworkModel):
 
     def check_data(self, x: Any, y: Any = None) -> None:
         value_range = None if self.takes_events else self.value_range
-        guard.check_inputs(x, self.sample_shape, value_range)
+        inputs.check_inputs(x, self.sample_shape, value_range)
         loss = getattr(self, "loss", None)
-        if isinstance(loss, TemporalLoss) and guard.is_array(y):
+        if isinstance(loss, TemporalLoss) and inputs.is_array(y):
             loss.validate_labels(y, self.classes)
 
     def get_config(self) -> dict[str, Any]:
@@ -300,16 +302,18 @@ class TCLModel(NetworkModel):
         head.build(tuple(self.stages[stage].shape))
         return head
 
-    def _views(self, inputs: Any) -> tuple[Any, int]:
+    def _views(self, x: Any) -> tuple[Any, int]:
         """Views `[batch * V, ...]` in float32 and V; augmented, or as given."""
-        given = [guard.without_invalid(x) for x in guard.as_views(inputs)]
-        for x in given:
-            guard.check_sample_shape(x.shape[1:], self.sample_shape)
-        if isinstance(inputs, (tuple, list)):
-            views = ops.stack(given, axis=1)
-            return ops.reshape(views, (-1, *views.shape[2:])), len(given)
+        for view in inputs.as_views(x):
+            inputs.check_sample_shape(view.shape[1:], self.sample_shape)
+        if isinstance(x, (tuple, list)):
+            views = ops.stack(x, axis=1)
+            views = ops.reshape(views, (-1, *views.shape[2:]))
+            return inputs.without_invalid(views), len(x)
         count = getattr(getattr(self, "loss", None), "views", 1)
-        x = ops.repeat(given[0], count, axis=0) if count > 1 else given[0]
+        if count > 1:
+            x = ops.repeat(x, count, axis=0)
+        x = inputs.without_invalid(x)
         if self.view_augmenters:
             x = self.view_augmenters[0 if count == 1 else -1](x, training=True)
         return x, count
@@ -320,3 +324,27 @@ def _mean_logits(y_pred: Any) -> Any:
     if isinstance(y_pred, dict):
         return ops.mean(y_pred["logits"], axis=(1, 2))
     return y_pred
+
+
+def _check_views(x: Any, loss: Any, has_augmenter: bool) -> None:
+    """Compare the views in training data with those the loss asks for.
+
+    Raises:
+        ValueError: If there are others, and no augmenter to make them.
+    """
+    views = getattr(loss, "views", 1)
+    if isinstance(x, (tuple, list)):
+        shapes = [tuple(view.shape) for view in x]
+        if len(x) != views or len(set(shapes)) != 1:
+            raise ValueError(
+                f"The loss {loss!r} wants {views} view(s) of each sample. "
+                f"Received a tuple of views of shapes {shapes}: their number "
+                "must agree with the loss, and their shapes with each other."
+            )
+    elif views > 1 and not has_augmenter:
+        raise ValueError(
+            f"The loss {loss!r} compares {views} views of each sample, but "
+            "the data has one and the model has no augmenter to make others "
+            'from it. Build the model with `augmenter="auto"` or another, or '
+            "give the views as data: `((x1, x2), y)`."
+        )

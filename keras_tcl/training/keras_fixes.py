@@ -1,6 +1,7 @@
 """What Keras needs mending for, each with its version and reason."""
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,18 @@ class FixedKeras(keras.Model):
         with self._pass_over(x):
             return super().predict(x, *args, **kwargs)
 
+    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        self._follow_timesteps(x)
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        self._follow_timesteps(x)
+        return super().test_on_batch(x, *args, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        self._follow_timesteps(x)
+        return super().predict_on_batch(x)
+
     @contextlib.contextmanager
     def _pass_over(self, x: Any) -> Iterator[None]:
         self._follow_timesteps(x)
@@ -82,14 +95,17 @@ class FixedKeras(keras.Model):
 
     def forget_compiled_functions(self) -> None:
         """Compile anew at the next step: what they were made for changed."""
-        self.train_function = None
-        self.test_function = None
-        self.predict_function = None
+        for kind in ("train", "test", "predict"):
+            # Not `None`, for this may be in the middle of a pass.
+            if getattr(self, f"{kind}_function", None) is not None:
+                getattr(self, f"make_{kind}_function")(force=True)
 
     # --- 3: a compiled model in a file ------------------------------------
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        self._wanted_jit_compile = kwargs.get("jit_compile", "auto")
+        signature = inspect.signature(keras.Model.compile)
+        given = signature.bind(self, *args, **kwargs).arguments
+        self._wanted_jit_compile = given.get("jit_compile", "auto")
         super().compile(*args, **kwargs)
 
     def get_compile_config(self) -> Any:
@@ -102,6 +118,15 @@ class FixedKeras(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
+
+    def count_loss_as_built(self, y: Any, y_pred: Any) -> None:
+        """For a model that computes a loss of several outputs by itself.
+
+        Keras asks before every `fit` whether its own `CompileLoss` is built,
+        which would pair labels with single outputs, and is never called.
+        """
+        if not self._compile_loss.built:
+            self._compile_loss.build(y, y_pred)
 
     # --- 4: all weights or none -------------------------------------------
 

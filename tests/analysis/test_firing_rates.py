@@ -119,7 +119,7 @@ def test_neurons_of_one_name():
         LIF(0.5, 99.0, name="same_spike"), networks.Composite("same_spike")
     )
     names = list(grouped_layers(model.network, "layer"))
-    assert names == ["same", "same_spike_2"]
+    assert names == ["same", "same_2"]
 
 
 @pytest.mark.parametrize("kind", ["images", "events"])

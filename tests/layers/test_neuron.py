@@ -400,3 +400,53 @@ def test_refuses_sequences():
         neuron(keras.Input((None, 3)))
     with pytest.raises(ValueError, match="'mine'.*at least one"):
         neuron(np.zeros((2, 0, 3)))
+
+
+class Never(LIF):
+    """A step of its own under a class that has a faster twin."""
+
+    def step(self, x, state):
+        return x * 0.0, state
+
+
+@pytest.mark.parametrize("training", [None, True, False])
+def test_a_step_of_ones_own_beats_an_inherited_sequence(training):
+    x = np.full((2, 4, 3), 5.0, "float32")
+    spikes = ops.convert_to_numpy(Never()(x, training=training))
+    np.testing.assert_array_equal(spikes, 0.0)
+    assert ops.convert_to_numpy(LIF()(x)).all()
+
+
+class Noisy(Neuron):
+    """Fires at random: a step that draws numbers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.generator = keras.random.SeedGenerator(3)
+
+    def step(self, x, state):
+        noise = keras.random.uniform(ops.shape(x), seed=self.generator)
+        return ops.cast(noise < x, "float32"), state
+
+
+@pytest.mark.parametrize("timesteps", [4, 20])
+def test_random_numbers_in_a_step(timesteps):
+    inputs = keras.Input((timesteps, 50))
+    model = keras.Model(inputs, Noisy()(inputs))
+    x = np.full((8, timesteps, 50), 0.3, "float32")
+    first, second = (model.predict(x, verbose=0) for _ in range(2))
+    assert 0.25 < first.mean() < 0.35
+    # Other numbers at every step, and at every call where Keras keeps state.
+    steps = [first[:, t] for t in range(timesteps)]
+    assert all((a != b).any() for a, b in zip(steps, steps[1:], strict=False))
+    assert (first != second).any()
+
+
+def test_a_weight_by_position():
+    class Weighted(Neuron):
+        def build(self, input_shape):
+            self.rise = self.add_weight((1,), "ones", "float32", name="rise")
+
+    layer = Weighted()
+    layer.build((None, 4, 3))
+    assert layer.rise.dtype == "float32"

@@ -136,6 +136,31 @@ def test_refuses_what_is_no_backbone(given):
         keras_tcl.TCLModel(given(), 5)
 
 
+def test_a_network_without_stages_trains_without_contrast():
+    inputs = keras.Input((3, 8, 8, 2))
+    logits = Classifier(3)(LIF(threshold=0.1)(inputs))
+    model = keras_tcl.TCLModel(keras.Model(inputs, {"logits": logits}))
+    model.compile("sgd", keras_tcl.losses.TET())
+    x, y = tiny.recordings(4)
+    assert np.isfinite(model.train_on_batch(x, y)).all()
+    with pytest.raises(ValueError, match="there are none"):
+        model.compile("sgd", keras_tcl.losses.TCL())
+
+
+class Own(keras.Model):
+    def __init__(self):
+        inputs = keras.Input((3, 8, 8, 2))
+        super().__init__(inputs, {"logits": Classifier(3)(inputs)})
+
+    def call(self, inputs):
+        return super().call(inputs)
+
+
+def test_refuses_a_network_with_a_call_of_its_own():
+    with pytest.raises(ValueError, match="a `call` of its own"):
+        keras_tcl.TCLModel(Own())
+
+
 def test_refuses_a_second_classifier():
     network = models.classification_network(backbone(), 5)
     with pytest.raises(ValueError, match="leave `classes` out"):

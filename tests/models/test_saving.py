@@ -141,6 +141,14 @@ def test_file_opens_under_another_backend(tmp_path, other):
     assert f"opened under {other}" in result.stdout
 
 
+def test_a_setting_by_position_is_saved(tmp_path):
+    model = tiny.network()
+    model.compile("sgd", TCL(), None, None, None, False, 1, False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_compile_config()["jit_compile"] is False
+
+
 # --- Damaged and foreign files ----------------------------------------------
 
 

@@ -226,6 +226,8 @@ def test_sample_weights_reach_the_loss():
     "loss",
     [
         "sparse_categorical_crossentropy",
+        "SparseCategoricalCrossentropy",
+        keras.losses.sparse_categorical_crossentropy,
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     ],
 )
@@ -380,6 +382,63 @@ def test_edge_cases_train_with_finite_numbers(loss, case):
     assert all(np.isfinite(w).all() for w in weights_of(model))
 
 
+class Curriculum(keras.callbacks.Callback):
+    """One more time step after every epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.timesteps += 1
+
+
+def test_timesteps_may_change_while_training():
+    model = tiny.network(timesteps=1)
+    model.compile("sgd", TET())
+    x, y = tiny.images(8)
+    model.fit(x, y, batch_size=4, epochs=3, callbacks=[Curriculum()], verbose=0)
+    assert model.predict_timesteps(x).shape == (8, 4, 3)
+
+
+def test_validation_of_recordings_of_another_length():
+    model = tiny.network(input_shape=(None, 8, 8, 2))
+    model.compile("sgd", TET())
+    history = model.fit(
+        *tiny.recordings(timesteps=3),
+        validation_data=tiny.recordings(timesteps=2),
+        batch_size=4,
+        epochs=2,
+        verbose=0,
+    ).history
+    assert np.isfinite(history["val_loss"]).all()
+
+
+def test_batches_of_recordings_of_any_length():
+    model = tiny.network(input_shape=(None, 8, 8, 2))
+    model.compile("sgd", TET())
+    for timesteps in (3, 2):
+        x, y = tiny.recordings(4, timesteps)
+        assert np.isfinite(model.train_on_batch(x, y)).all()
+        assert np.isfinite(float(model.test_on_batch(x, y)))
+        assert model.predict_on_batch(x).shape == (4, 3)
+
+
+def test_train_on_batch_gives_the_loss_first():
+    model = tiny.network()
+    model.compile("sgd", TCL(), metrics=["accuracy"], run_eagerly=EAGER)
+    x, y = tiny.images(6)
+    first, *_ = model.train_on_batch(x, y)
+    again = model.test_on_batch(x, y, return_dict=True)
+    assert first > 0 and first != float(again["accuracy"])
+    logs = model.train_on_batch(x, y, return_dict=True)
+    assert next(iter(logs)) == "loss"
+
+
+def test_the_networks_range_of_pixels_is_the_models():
+    network = keras_tcl.sew_resnet.network(
+        [1], [4], (8, 8, 3), 3, value_range=(0, 1)
+    )
+    assert keras_tcl.TCLModel(network).value_range == (0, 1)
+    assert tiny.network().value_range == (0, 255)
+
+
 # --- Event frames -----------------------------------------------------------
 
 
@@ -453,6 +512,18 @@ def test_evaluate_timesteps_reads_data_sets_and_one_hot_labels():
     np.testing.assert_allclose(expected, (predicted == y[:, None]).mean(axis=0))
     with pytest.raises(ValueError, match="same number of samples"):
         model.evaluate_timesteps(x, y[:-1])
+
+
+def test_nan_is_never_right():
+    model = tiny.network()
+    x = np.full((4, 8, 8, 1), np.nan, "float32")
+    batch = [(x, np.zeros(4, int))]
+    np.testing.assert_array_equal(model.evaluate_timesteps(batch), 0.0)
+
+
+def test_labels_are_missing_for_accuracy():
+    with pytest.raises(ValueError, match="Labels are missing"):
+        tiny.network().evaluate_timesteps(tiny.images(4)[0])
 
 
 def test_inference_model_drops_heads_and_augmentation():
