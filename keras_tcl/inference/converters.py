@@ -50,9 +50,23 @@ def check(format: str) -> None:
 
 def write(model: keras.Model, path: Path, format: str, **kwargs: Any) -> None:
     """Write a model in one of `BACKENDS`' formats."""
+    if format in ("onnx", "openvino", "litert"):
+        _check_precision(model, format)
     if not isinstance(model.output, dict):
         model = keras.Model(model.input, {"logits": model.output})
     _WRITERS[format](model, path, **kwargs)
+
+
+def _check_precision(model: keras.Model, format: str) -> None:
+    for layer in model.layers:
+        if layer.compute_dtype in ("float16", "bfloat16"):
+            raise ValueError(
+                f"format={format!r} wants a network in float32: its runtimes "
+                "lack operations in half precision. Received: the layer "
+                f"{layer.name!r} computes in {layer.compute_dtype}. Save the "
+                "weights, build the network with the dtype policy "
+                '"float32", load them, and export that.'
+            )
 
 
 def _write_onnx(

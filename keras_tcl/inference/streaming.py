@@ -57,7 +57,7 @@ def step_model(network: keras.Model, dtype: str | None = None) -> keras.Model:
     >>> for _ in range(2):
     ...     outputs = step({"inputs": image, **state})
     ...     state = {name: outputs[f"next_{name}"] for name in state}
-    >>> outputs["mean"].shape
+    >>> tuple(outputs["mean"].shape)
     (1, 10)
     """
     check_network(network)
@@ -97,7 +97,8 @@ def initial_state(model: keras.Model, batch_size: int = 1) -> dict[str, Any]:
 
     >>> model = keras_tcl.models.sew_resnet([1], [8])
     >>> step = keras_tcl.inference.step_model(model.network)
-    >>> keras_tcl.inference.initial_state(step, 2)["total"].shape
+    >>> state = keras_tcl.inference.initial_state(step, 2)
+    >>> tuple(state["total"].shape)
     (2, 10)
     """
     batch_size = checks.integer("batch_size", batch_size)

@@ -1,5 +1,7 @@
 """What is exported, opened outside keras_tcl, predicts the same."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -162,6 +164,21 @@ def test_refuses_what_the_backend_cannot_write(format, tmp_path):
         ValueError, match=rf"'{format}'.*{BACKEND}.*\.keras.*KERAS_BACKEND"
     ):
         inference.export(networks.image_model().network, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_refuses_half_precision(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    network = networks.image_model().network
+    with pytest.raises(ValueError, match='bfloat16.*"float32"'):
+        inference.export(network, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, CONVERTER[BACKEND], None)
+    with pytest.raises(ImportError, match=r"pip install keras_tcl\[export\]"):
+        inference.export(networks.image_model().network, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
 
 
