@@ -59,7 +59,8 @@ def write(model: keras.Model, path: Path, format: str, **kwargs: Any) -> None:
 
 def _check_precision(model: keras.Model, format: str) -> None:
     for layer in model.layers:
-        if layer.compute_dtype in ("float16", "bfloat16"):
+        is_half = layer.compute_dtype in ("float16", "bfloat16")
+        if layer.weights and is_half:
             raise ValueError(
                 f"format={format!r} wants a network in float32: its runtimes "
                 "lack operations in half precision. Received: the layer "
