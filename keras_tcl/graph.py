@@ -4,7 +4,7 @@ A network is a functional `keras.Model`. Whatever looks into one (firing rates,
 streaming, export, recomputation) visits its nodes by `walk`, and no other file
 reads Keras' private attributes of a graph: `_nodes_by_depth`, and of a node
 `operation`, `arguments`, `input_tensors` and `outputs`; and of a layer
-`_call_has_training_arg` and `_clear_losses` (Keras 3.15).
+`_call_has_training_arg`, `_clear_losses`, `_flatten_layers` (Keras 3.15).
 """
 
 from collections import Counter
@@ -190,6 +190,11 @@ def layers(network: keras.Model) -> list[Any]:
         else:
             found[id(node.operation)] = node.operation
     return list(found.values())
+
+
+def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """All layers that Keras tracks within one, at any depth."""
+    return list(layer._flatten_layers(include_self=False))
 
 
 def outputs(network: keras.Model) -> dict[str, Any]:
