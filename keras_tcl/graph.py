@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 
+__all__ = ["call", "called", "layers", "outputs", "run", "walk"]
+
 Visit = Callable[..., Any]
 
 
@@ -39,7 +41,7 @@ def called(training: bool) -> Visit:
 def walk(
     network: keras.Model,
     x: Any,
-    visit: Visit = call,
+    visit: Visit | None = None,
     only: Sequence[str] | None = None,
     deep: bool = True,
 ) -> Any:
@@ -66,6 +68,7 @@ def walk(
             structure of `network.input`.
         visit: Function `visit(layer, *args, **kwargs)`. A node may also be
             of a `keras.ops` operation, which is no `keras.layers.Layer`.
+            Defaults to `call`.
         only: Names of the outputs that are wanted, of a network that returns
             a dictionary; nothing is visited that they do not need. Defaults
             to all.
@@ -75,6 +78,7 @@ def walk(
     Returns:
         What the network returns, in the structure of `network.output`.
     """
+    visit = visit or call
     output = network.output
     if only is not None:
         output = {name: output[name] for name in only}

@@ -17,6 +17,19 @@ from keras import ops
 
 from keras_tcl import checks
 
+__all__ = [
+    "ATan",
+    "Rectangle",
+    "Sigmoid",
+    "Surrogate",
+    "Triangle",
+    "get",
+    "list_surrogates",
+    "register",
+    "serialize",
+    "spike",
+]
+
 Derivative = Callable[[Any], Any]
 
 _HAS_GRADIENT = contextvars.ContextVar("has_gradient", default=True)
