@@ -2,7 +2,8 @@
 
 The README's `python` blocks run in order in one namespace, as a reader who
 types them, on data of a few random pixels and with networks a few channels
-wide. `<!-- not run: reason -->` before a block leaves it at being compiled.
+wide. `<!-- not run: reason -->` before a block leaves it at being compiled;
+so does `<!-- run under: tensorflow, jax -->` under PyTorch.
 """
 
 import functools
@@ -72,6 +73,8 @@ def little_of_everything(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+# PyTorch's and TensorFlow's own exporters warn of each other's deprecations.
+@pytest.mark.filterwarnings("default")
 @pytest.mark.usefixtures("little_of_everything")
 def test_readme_runs():
     info = keras_tcl.data.info("cifar10")
