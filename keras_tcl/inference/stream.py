@@ -55,6 +55,8 @@ class Stream:
     def __init__(self, network: keras.Model) -> None:
         self._model = step_model(network)
         self._run = compiled(self._model)
+        inputs = self._model.input["inputs"]
+        self._shape, self._dtype = tuple(inputs.shape[1:]), inputs.dtype
         self.reset()
 
     def reset(self) -> None:
@@ -96,22 +98,21 @@ class Stream:
         self._steps = int(np.max(value["steps"]))
 
     def __call__(self, frame: Any) -> np.ndarray:
-        inputs = self._model.input["inputs"]
-        shape = tuple(inputs.shape[1:])
         frame = np.asarray(ops.convert_to_numpy(frame))
-        is_single = frame.shape == shape
+        is_single = frame.shape == self._shape
         batch = frame[None] if is_single else frame
-        self._check(batch, shape)
+        self._check(batch)
         if not self._state:
             self._state = initial_state(self._model, len(batch))
-        batch = ops.convert_to_tensor(batch.astype(inputs.dtype))
+        batch = ops.convert_to_tensor(batch.astype(self._dtype))
         outputs = self._run({"inputs": batch, **self._state})
         self._state = {name: outputs[f"{NEXT}{name}"] for name in self._state}
         self._steps += 1
         mean = ops.convert_to_numpy(outputs["mean"])
         return mean[0] if is_single else mean
 
-    def _check(self, batch: np.ndarray, shape: tuple) -> None:
+    def _check(self, batch: np.ndarray) -> None:
+        shape = self._shape
         if batch.shape[1:] != shape or not len(batch):
             raise ValueError(
                 f"A frame is [H, W, C] = {shape}, and a batch of them "

@@ -1,5 +1,6 @@
 """A model's forward pass, compiled as its backend does it."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ elif BACKEND == "torch":
 
 def compiled(model: keras.Model) -> Callable[[Any], Any]:
     """Returns the function `model(x, training=False)`, compiled.
+
+    The model's inputs and outputs are dictionaries of tensors.
 
     Unlike `predict_on_batch` it takes and returns tensors of the backend, so
     that what comes out can go in again without leaving the device. It sees
@@ -39,8 +42,37 @@ def compiled(model: keras.Model) -> Callable[[Any], Any]:
             x,
         )
 
-    def without_autograd(x: Any) -> Any:
-        with torch.no_grad():
-            return model(x, training=False)
+    return _traced(model)
 
-    return without_autograd
+
+def _traced(model: keras.Model) -> Callable[[Any], Any]:
+    """PyTorch's: traced once for each shape, which spares Keras' Python.
+
+    (The weights are read at each call: Keras assigns to them in place.)
+    """
+    programs: dict[Any, Any] = {}
+    names = sorted(model.output)
+
+    class Module(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: dict[str, Any]) -> tuple[Any, ...]:
+            outputs = self.model(x, training=False)
+            return tuple(outputs[name] for name in names)
+
+    def run(x: dict[str, Any]) -> dict[str, Any]:
+        key = tuple((name, x[name].shape, x[name].device) for name in sorted(x))
+        # The optimizing executor would compile during the first calls.
+        with torch.no_grad(), torch.jit.optimized_execution(False):
+            if key not in programs:
+                with warnings.catch_warnings():
+                    # Of shapes that are constants, as they are meant to be.
+                    warnings.simplefilter("ignore")
+                    programs[key] = torch.jit.trace(
+                        Module().eval(), (x,), check_trace=False
+                    )
+            return dict(zip(names, programs[key](x), strict=True))
+
+    return run

@@ -3,6 +3,8 @@
 Each runtime by itself, without Keras and without keras_tcl.
 """
 
+import contextlib
+
 import numpy as np
 
 # What opens a format.
@@ -78,3 +80,41 @@ OPEN = {
     "litert": litert,
     "torch": torch,
 }
+
+
+def count_nodes(format, path):
+    """Nodes of the graph in an exported file."""
+    if format == "onnx":
+        import onnx
+
+        return len(onnx.load(path).graph.node)
+    if format == "openvino":
+        import openvino
+
+        return len(openvino.Core().read_model(path).get_ops())
+    if format == "tf_saved_model":
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(path)
+        graph = loaded.signatures["serving_default"].graph.as_graph_def()
+        return len(graph.node) + sum(
+            len(function.node_def) for function in graph.library.function
+        )
+    if format == "litert":
+        from ai_edge_litert.interpreter import Interpreter
+
+        return len(Interpreter(path)._get_ops_details())
+    import torch
+
+    return len(torch.export.load(path).graph.nodes)
+
+
+def without_gradient():
+    """Context in which PyTorch, if it is the backend, keeps no gradient."""
+    import keras
+
+    if keras.config.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
