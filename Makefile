@@ -18,7 +18,7 @@ DEMO := .venv-demo-$(DEMO_BACKEND)
 TEST := .venv
 NO_TENSORFLOW := .venv-no-tensorflow
 CORE := tests/test_package.py tests/test_readme.py tests/test_docstrings.py \
-	tests/data/test_pipeline.py tests/saved
+	tests/data/test_batches_in_fit.py tests/saved
 LINT = $(TEST)/bin/ruff check . && $(TEST)/bin/ruff format --check . && \
 	$(TEST)/bin/mypy
 PIP_INSTALL := python -m pip install --quiet --disable-pip-version-check \

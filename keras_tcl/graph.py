@@ -4,7 +4,7 @@ A network is a functional `keras.Model`. Whatever looks into one (firing rates,
 streaming, export, recomputation) visits its nodes by `walk`, and no other file
 reads Keras' private attributes of a graph: `_nodes_by_depth`, and of a node
 `operation`, `arguments`, `input_tensors` and `outputs`; and of a layer
-`_call_has_training_arg` and `_clear_losses` (Keras 3.15).
+`_call_has_training_arg`, `_clear_losses`, `_flatten_layers` (Keras 3.15).
 """
 
 from collections import Counter
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+
+__all__ = ["call", "called", "layers", "outputs", "run", "walk"]
 
 Visit = Callable[..., Any]
 
@@ -39,7 +41,7 @@ def called(training: bool) -> Visit:
 def walk(
     network: keras.Model,
     x: Any,
-    visit: Visit = call,
+    visit: Visit | None = None,
     only: Sequence[str] | None = None,
     deep: bool = True,
 ) -> Any:
@@ -66,6 +68,7 @@ def walk(
             structure of `network.input`.
         visit: Function `visit(layer, *args, **kwargs)`. A node may also be
             of a `keras.ops` operation, which is no `keras.layers.Layer`.
+            Defaults to `call`.
         only: Names of the outputs that are wanted, of a network that returns
             a dictionary; nothing is visited that they do not need. Defaults
             to all.
@@ -75,6 +78,7 @@ def walk(
     Returns:
         What the network returns, in the structure of `network.output`.
     """
+    visit = visit or call
     output = network.output
     if only is not None:
         output = {name: output[name] for name in only}
@@ -190,6 +194,11 @@ def layers(network: keras.Model) -> list[Any]:
         else:
             found[id(node.operation)] = node.operation
     return list(found.values())
+
+
+def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """All layers that Keras tracks within one, at any depth."""
+    return list(layer._flatten_layers(include_self=False))
 
 
 def outputs(network: keras.Model) -> dict[str, Any]:

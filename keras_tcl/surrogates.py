@@ -17,6 +17,19 @@ from keras import ops
 
 from keras_tcl import checks
 
+__all__ = [
+    "ATan",
+    "Rectangle",
+    "Sigmoid",
+    "Surrogate",
+    "Triangle",
+    "get",
+    "list_surrogates",
+    "register",
+    "serialize",
+    "spike",
+]
+
 Derivative = Callable[[Any], Any]
 
 _HAS_GRADIENT = contextvars.ContextVar("has_gradient", default=True)
@@ -318,7 +331,7 @@ def serialize(surrogate: Derivative) -> Any:
     if isinstance(surrogate, Surrogate):
         return keras.saving.serialize_keras_object(surrogate)
     raise ValueError(
-        "This surrogate cannot be saved, because it has no name. Register it "
-        "with `keras_tcl.surrogates.register(name, derivative)`. "
+        "This surrogate has no name, by which it is copied and saved. Register "
+        "it with `keras_tcl.surrogates.register(name, derivative)`. "
         f"Received: surrogate={surrogate!r}."
     )

@@ -6,6 +6,7 @@ import shutil
 
 # Tensors are tiny here: threads would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # PyTorch must come before TensorFlow: the other order can crash on Linux.
 try:
@@ -38,7 +39,6 @@ import pytest  # noqa: E402
 
 # Keras is imported where it is used: the process that only hands the tests
 # out to workers has no need of a backend.
-
 
 # Parts of the names of tests. Others bear their marker in their file.
 # Trainings, subprocesses (each imports a backend), compilers and converters:

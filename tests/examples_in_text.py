@@ -13,7 +13,8 @@ _FENCE = re.compile(
     r"^(?P<indent>[ ]*)```(?P<language>\w+)\n(?P<code>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
-_NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^>]+) -->\s*$")
+_NOT_RUN = re.compile(r"<!-- (?P<reason>not run: [^>]+) -->\s*$")
+_ONLY = re.compile(r"<!-- (?P<reason>run under: (?P<backends>[\w, ]+)) -->\s*$")
 
 
 def fenced_blocks(text, language):
@@ -23,6 +24,9 @@ def fenced_blocks(text, language):
         if match["language"] == language:
             before = text[: match.start()]
             reason = _NOT_RUN.search(before)
+            only = _ONLY.search(before)
+            if only and keras.config.backend() not in only["backends"]:
+                reason = only
             blocks.append(
                 (
                     before.count("\n") + 2,

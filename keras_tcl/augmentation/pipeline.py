@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tcl import graph
+
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
 class Pipeline(keras.layers.Layer):
@@ -79,7 +81,7 @@ class Pipeline(keras.layers.Layer):
             return
         names = [
             type(layer).__name__
-            for layer in self._flatten_layers(include_self=False)
+            for layer in graph.inner_layers(self)
             if not layer.supports_jit
         ]
         if names:

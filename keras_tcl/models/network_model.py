@@ -83,7 +83,7 @@ class NetworkModel(GuardedModel):
             )
         for layer in layers:
             layer.timesteps = value
-        self.forget_compiled_functions()
+        self._forget_compiled_functions()
         self._step_logits = Readout(self.network, latency.step_logits)
 
     def predict_timesteps(

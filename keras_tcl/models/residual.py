@@ -60,7 +60,8 @@ def sew_resnet(
             `keras_tcl.layers.ThresholdDependentBatchNormalization`. Defaults
             to `"batch"`.
         neuron: A layer whose copies serve as the neurons, for example
-            `keras_tcl.layers.LIF(decay=0.25)`. Defaults to `LIF()`.
+            `keras_tcl.layers.LIF(decay=0.25)`. Defaults to `LIF()`. (A class
+            of your own returns its arguments in `get_config`.)
         classifier, value_range, mean, std: See
             `keras_tcl.models.classification_network`.
         name: String, name of the model.

@@ -171,13 +171,13 @@ class TCLModel(NetworkModel):
         loss = self.loss
         if not isinstance(loss, TemporalLoss):
             total = super().compute_loss(x, y, logits, sample_weight, training)
-            return self.spared(total, x) if in_training else total
+            return self._spared(total, x) if in_training else total
         if y is None:
             raise ValueError(
                 "Labels are missing: the loss needs `y`. Received data of "
                 "inputs alone."
             )
-        self.count_loss_as_built(y, logits)
+        self._count_loss_as_built(y, logits)
         if not in_training:
             # The classification of mean logits, whatever the loss, so that
             # the validation losses of different methods compare.
@@ -191,7 +191,7 @@ class TCLModel(NetworkModel):
         total = loss.reduce(loss.total(terms), sample_weight)
         for extra in self.losses:
             total = total + ops.sum(extra)
-        return self.spared(total, x, loss.valid(y, self.classes))
+        return self._spared(total, x, loss.valid(y, self.classes))
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -248,7 +248,7 @@ class TCLModel(NetworkModel):
             }
         for head in self.heads.values():
             head.trainable = self._wants_embeddings
-        self.forget_compiled_functions()
+        self._forget_compiled_functions()
 
     def get_compile_config(self) -> Any:
         config = super().get_compile_config()

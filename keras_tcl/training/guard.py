@@ -24,7 +24,7 @@ class GuardedModel(FixedKeras):
     """A model whose data are looked at before they reach the weights.
 
     A subclass says what it takes in `check_data`, and hands the loss of a
-    training step through `spared`.
+    training step through `_spared`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -34,7 +34,7 @@ class GuardedModel(FixedKeras):
     def check_data(self, x: Any, y: Any = None) -> None:
         """Raise a ValueError for arrays that do not fit the model."""
 
-    def spared(self, loss: Any, x: Any, valid_labels: Any = None) -> Any:
+    def _spared(self, loss: Any, x: Any, valid_labels: Any = None) -> Any:
         """The loss of a step, or 0 if a sample of its batch is invalid.
 
         Args:

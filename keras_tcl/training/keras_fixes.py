@@ -90,10 +90,10 @@ class FixedKeras(keras.Model):
             if shape is None or len(shape) != 5:
                 continue
             if shape[1] != self._timesteps_of_data:
-                self.forget_compiled_functions()
+                self._forget_compiled_functions()
             self._timesteps_of_data = shape[1]
 
-    def forget_compiled_functions(self) -> None:
+    def _forget_compiled_functions(self) -> None:
         """Compile anew at the next step: what they were made for changed."""
         for kind in ("train", "test", "predict"):
             # Not `None`, for this may be in the middle of a pass.
@@ -119,7 +119,7 @@ class FixedKeras(keras.Model):
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
-    def count_loss_as_built(self, y: Any, y_pred: Any) -> None:
+    def _count_loss_as_built(self, y: Any, y_pred: Any) -> None:
         """For a model that computes a loss of several outputs by itself.
 
         Keras asks before every `fit` whether its own `CompileLoss` is built,

@@ -61,11 +61,10 @@ def members_of(public, name):
         own += vars(cls)
     lines = [f"{name} <- {base.__name__}"]
     for member in sorted(set(own)):
+        if member.startswith("_"):
+            continue
         shown = member_signature(public, member)
-        declared = hasattr(base, member) and shown == member_signature(
-            base, member
-        )
-        if not member.startswith("_") and not declared:
+        if not hasattr(base, member) or shown != member_signature(base, member):
             lines.append(f"{name}.{member}{shown}")
     return lines
 
