@@ -73,7 +73,7 @@ $(DEMO)/installed: EXTRAS := $(DEMO_BACKEND),demo
 $(DEMO)/installed: pyproject.toml constraints.txt
 	$(create_environment)
 
-$(TEST)/installed: EXTRAS := torch,tensorflow,jax,data,dvs,plot,keras-cv,triton,test,dev
+$(TEST)/installed: EXTRAS := torch,tensorflow,jax,data,dvs,plot,keras-cv,triton,export-jax,runtimes,test,dev
 $(TEST)/installed: pyproject.toml constraints.txt
 	$(create_environment)
 

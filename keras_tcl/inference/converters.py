@@ -98,7 +98,7 @@ def _write_onnx_from_jax(
     model: keras.Model, path: Path, opset_version: int | None
 ) -> None:
     jax = require("jax", "ONNX from JAX", INSTALL)
-    jax2onnx = require("jax2onnx", "ONNX from JAX", INSTALL)
+    jax2onnx = require("jax2onnx", "ONNX from JAX", "keras_tcl[export-jax]")
     model = keras.models.clone_model(
         model, clone_function=lambda layer: layer, call_function=_as_flax_pools
     )
