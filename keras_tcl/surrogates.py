@@ -331,7 +331,7 @@ def serialize(surrogate: Derivative) -> Any:
     if isinstance(surrogate, Surrogate):
         return keras.saving.serialize_keras_object(surrogate)
     raise ValueError(
-        "This surrogate has no name, by which it is copied and saved. Register "
-        "it with `keras_tcl.surrogates.register(name, derivative)`. "
+        "A surrogate without a name cannot be saved, nor copied for a network. "
+        "Register it with `keras_tcl.surrogates.register(name, derivative)`. "
         f"Received: surrogate={surrogate!r}."
     )
