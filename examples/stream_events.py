@@ -11,6 +11,7 @@ those of the network that sees the whole recording at once.
 import argparse
 import sys
 
+import keras
 import numpy as np
 
 import keras_tcl
@@ -59,13 +60,15 @@ def main():
 
 def train_on(train, epochs):
     source = train.source
-    model = keras_tcl.models.sew_resnet(
-        [1, 1],
-        [8, 16],
+    model = keras_tcl.spiking_vgg(
+        [[8, 8], [16, 16], [32, 32]],
         input_shape=source.element_shape,
         classes=source.info.classes,
+        pooling="flatten",
+        augmenter=None,  # A mirrored digit is another, or none.
     )
-    model.compile("adam", keras_tcl.losses.TET(), metrics=["accuracy"])
+    optimizer = keras.optimizers.Adam(3e-3)
+    model.compile(optimizer, keras_tcl.losses.TET(), metrics=["accuracy"])
     model.fit(train, epochs=epochs, verbose=2)
     return model
 
