@@ -5,8 +5,10 @@
 One compiled step of a `Stream` (frame in, mean logits out, both in NumPy)
 against `predict_on_batch` of all T steps, divided by T; medians of calls that
 take turns. Prints a Markdown table of the ratios: at most 1.15 is wanted.
-(Of still images the whole prediction runs the stem once, and a stream at every
-step.)
+Beside it the floor: `predict_on_batch` of a network of T = 1, which reads
+every weight and starts every operation for one step, as a stream must, and
+where T steps at once do so for T. (Of still images the whole prediction runs
+the stem once, and a stream at every step.)
 """
 
 import argparse
@@ -49,20 +51,23 @@ def main():
     parser.add_argument("--repetitions", type=int, default=30)
     arguments = parser.parse_args()
     print(
-        "| network | backend | T | batch | ms, whole / T | ms, step | ratio |\n"
-        "| --- | --- | --- | --- | --- | --- | --- |"
+        "| network | backend | T | batch | ms, whole / T | ms, T = 1 | "
+        "ms, step | step / (whole / T) | step / (T = 1) |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     for name, build in NETWORKS.items():
         keras.utils.set_random_seed(0)
-        model = build(arguments.timesteps)
+        model, short = build(arguments.timesteps), build(1)
         for batch in (1, 16):
             shape = (batch, *model.network.inputs[0].shape[1:])
             x = np.random.default_rng(0).integers(0, 4, shape).astype("float32")
             frame = x[:, 0] if model.takes_events else x
             session = model.stream()
-            whole, step = medians(
+            first = x[:, :1] if model.takes_events else x
+            whole, one, step = medians(
                 [
                     lambda x=x, m=model: m.predict_on_batch(x),
+                    lambda x=first, m=short: m.predict_on_batch(x),
                     lambda frame=frame, s=session: s(frame),
                 ],
                 arguments.repetitions,
@@ -70,7 +75,8 @@ def main():
             whole /= arguments.timesteps
             print(
                 f"| {name} | {keras.config.backend()} | {arguments.timesteps} "
-                f"| {batch} | {whole:.2f} | {step:.2f} | {step / whole:.2f} |",
+                f"| {batch} | {whole:.2f} | {one:.2f} | {step:.2f} "
+                f"| {step / whole:.2f} | {step / one:.2f} |",
                 flush=True,
             )
 
