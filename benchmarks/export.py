@@ -1,6 +1,6 @@
 """Does every exported network predict the same, how big is it, how fast?
 
-    KERAS_BACKEND=jax python benchmarks/export.py --data-dir DIR
+    KERAS_BACKEND=jax python -m benchmarks.export --data-dir DIR
 
 `DIR` holds `cifar-10-batches-bin`; without it, images are random. Every
 network (`--narrow`: its family at an eighth of the width) gets random weights

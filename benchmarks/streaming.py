@@ -1,6 +1,6 @@
 """What does one streamed step cost, beside 1 / T of the whole prediction?
 
-    KERAS_BACKEND=jax python benchmarks/streaming.py
+    KERAS_BACKEND=jax python -m benchmarks.streaming
 
 One compiled step of a `Stream` (frame in, mean logits out, both in NumPy)
 against `predict_on_batch` of all T steps, divided by T; medians of calls that

@@ -8,7 +8,7 @@ reads Keras' private attributes of a graph: `_nodes_by_depth`, and of a node
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +18,8 @@ __all__ = ["call", "called", "layers", "outputs", "run", "walk"]
 Visit = Callable[..., Any]
 
 
+# The name of the output that is no stage.
+LOGITS = "logits"
 # The name, in a segment, of a tensor that is no output of the network.
 UNNAMED = "unnamed"
 
@@ -235,6 +237,37 @@ def _needed(steps: list[Any], wanted: list[int]) -> list[Any]:
             kept.append(node)
             needed.update(id(t) for t in node.input_tensors)
     return kept[::-1]
+
+
+def check_network(network: Any) -> keras.Model:
+    """Return `network`, or raise a ValueError if it is not one."""
+    outputs = getattr(network, "output", None)
+    inputs = getattr(network, "inputs", None) or []
+    shapes = (
+        {k: tuple(v.shape) for k, v in outputs.items()}
+        if isinstance(outputs, Mapping)
+        else outputs
+    )
+    if (
+        not isinstance(network, keras.Model)
+        or not can_be_walked(network)
+        or not isinstance(shapes, dict)
+        or len(shapes.get(LOGITS, ())) != 3
+        or any(len(s) != 5 for k, s in shapes.items() if k != LOGITS)
+        or len(inputs) != 1
+        or len(inputs[0].shape) not in (4, 5)
+    ):
+        raise ValueError(
+            "`network` must be a functional `keras.Model` from images "
+            "[batch, H, W, C] or event frames [batch, T, H, W, C] to a "
+            'dictionary {stage name: [batch, T, h, w, c], ..., "logits": '
+            "[batch, T, classes]}. To a backbone whose outputs are a "
+            "dictionary of stages alone, `TCLModel(backbone, classes)` adds a "
+            "classifier; a model with a `call` of its own is to be a layer of "
+            "one. (A `TCLModel` has its network as `model.network`.) "
+            f"Received: network={network!r} with outputs {shapes}."
+        )
+    return network
 
 
 def segments(

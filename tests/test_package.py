@@ -4,11 +4,14 @@ import difflib
 import importlib
 import importlib.util
 import os
+import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 
+import keras_tcl
 from tests.snapshots import names
 
 
@@ -64,6 +67,18 @@ def test_optional_packages_are_not_imported():
         f"print(sorted({optional} & (set(sys.modules) - before)))"
     )
     assert loaded.strip() == "[]"
+
+
+def test_no_module_is_hidden_by_a_function_of_its_name():
+    for path in pathlib.Path(keras_tcl.__file__).parent.rglob("*.py"):
+        folder = path.parent.relative_to(
+            pathlib.Path(keras_tcl.__file__).parents[1]
+        )
+        package = sys.modules.get(".".join(folder.parts))
+        found = getattr(package, path.stem, None)
+        if path.stem == "__init__":
+            continue
+        assert found is None or isinstance(found, types.ModuleType), path
 
 
 def test_public_names_exist_and_have_a_docstring():

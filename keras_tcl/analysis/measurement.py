@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_tcl import graph, inputs
+from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference.readout import Readout
-from keras_tcl.models.network import LOGITS, check_network
 
 # Of a network and a batch in float32: the outputs, and tensors [batch, ...].
 Function = Callable[[keras.Model, Any], tuple[dict[str, Any], dict[str, Any]]]

@@ -31,8 +31,13 @@ class Batches(keras.utils.PyDataset):
     interrupted `fit`) is simply begun again by the next one. Passes that run
     side by side belong to the same epoch.
 
-    `batches[i]` is batch `i` of the current epoch. `as_tf()` gives the same
-    batches as a `tf.data.Dataset`, with `map` and all else.
+    `read(epoch, position)` is the pure way to one batch. Indexing follows
+    Keras' protocol of passes: `batches[i]` is batch `i` of the current epoch,
+    but in a pass of Keras, and after one that stopped midway, it is the next
+    batch of that pass, whatever `i`. `predict` on shuffled batches returns
+    its results in the order of `order(epoch)`, not in that of the source.
+    `as_tf()` gives the same batches as a `tf.data.Dataset`, with `map` and
+    all else.
 
     Args:
         source: `Source`.
@@ -104,6 +109,15 @@ class Batches(keras.utils.PyDataset):
                 self._finish(epoch)
             yield batch
 
+    @property
+    def element_spec(self) -> tuple[Any, Any]:
+        """Shapes and dtypes of one batch, as `tf.data.Dataset` has it."""
+        shape = (None, *self.source.element_shape)
+        return (
+            keras.KerasTensor(shape, self.source.dtype),
+            keras.KerasTensor((None,), "int32"),
+        )
+
     def order(self, epoch: int) -> np.ndarray:
         """The indices of all examples in the order of this epoch."""
         size = len(self.source)
@@ -171,6 +185,10 @@ class Batches(keras.utils.PyDataset):
         self._in_epoch = False
 
     def __getitem__(self, index: int) -> Batch:
+        """The next batch of Keras' pass; without one, batch `index`.
+
+        `read(epoch, position)` depends on no pass.
+        """
         if self._pass is None:
             if not self._in_epoch:
                 return self.read(self.epoch, index)

@@ -73,7 +73,7 @@ class Source(abc.ABC):
     Args:
         info: `DataInfo` of the data set as opened (`info.classes` bounds the
             labels; a folder's classes are known by now).
-        labels: Integers `[N]`.
+        labels: Whole numbers `[N]`.
         element_shape: Tuple of ints, the static shape of one example.
         dtype: String, the dtype of the examples. Defaults to `"uint8"`.
 
@@ -83,8 +83,8 @@ class Source(abc.ABC):
             ahead in threads would cost more than it saves.
 
     Raises:
-        ValueError: where there is no example, or a label lies outside
-            `0 ... info.classes - 1`.
+        ValueError: where there is no example, or a label is no whole number
+            or lies outside `0 ... info.classes - 1`.
 
     Example:
 
@@ -106,25 +106,34 @@ class Source(abc.ABC):
         dtype: str = "uint8",
     ) -> None:
         self.info = info
-        self.labels = np.asarray(labels, "int32")
+        labels = np.asarray(labels)
         self.element_shape = tuple(int(size) for size in element_shape)
         self.dtype = np.dtype(dtype).name
-        if self.labels.ndim != 1 or not len(self.labels):
+        if labels.ndim != 1 or not len(labels):
             raise ValueError(
                 f"`{info.name}` has no examples here: labels must be a "
-                f"non-empty vector. Received: shape {self.labels.shape}."
+                f"non-empty vector. Received: shape {labels.shape}."
             )
-        wrong = np.flatnonzero(
-            (self.labels < 0) | (self.labels >= info.classes)
+        whole = labels.dtype.kind in "biu" or (
+            labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
         )
+        if not whole:
+            raise ValueError(
+                f"The labels of `{info.name}` must be whole numbers, the "
+                f"positions of the classes from 0 to {info.classes - 1}. "
+                f"Received: dtype {labels.dtype}, beginning with "
+                f"{labels[:5].tolist()}."
+            )
+        wrong = np.flatnonzero((labels < 0) | (labels >= info.classes))
         if len(wrong):
             raise ValueError(
                 f"`{info.name}` has a label out of range: labels run from 0 "
                 f"to {info.classes - 1}. Received: label "
-                f"{self.labels[wrong[0]]} at example {wrong[0]} (and "
+                f"{labels[wrong[0]]} at example {wrong[0]} (and "
                 f"{len(wrong) - 1} more). The files are damaged, or belong "
                 "to another data set."
             )
+        self.labels = labels.astype("int32")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -148,7 +157,7 @@ class ArraySource(Source):
     Args:
         info: `DataInfo`.
         x: Array `[N, ...]`.
-        labels: Integers `[N]`.
+        labels: Whole numbers `[N]`, or `[N, 1]` as `keras.datasets` has them.
 
     Raises:
         ValueError: where `x` and `labels` differ in length, or as `Source`.
@@ -166,6 +175,9 @@ class ArraySource(Source):
     in_memory = True
 
     def __init__(self, info: DataInfo, x: np.ndarray, labels: Any) -> None:
+        labels = np.asarray(labels)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
         super().__init__(info, labels, x.shape[1:], x.dtype.name)
         if len(x) != len(self.labels):
             raise ValueError(
@@ -184,12 +196,16 @@ class Subset(Source):
 
     Args:
         source: `Source`.
-        indices: Integers `[n]`, each within `0 ... len(source) - 1`.
+        indices: Integers `[n]`, each within `0 ... len(source) - 1`, or a
+            mask: booleans `[len(source)]`.
+
+    Raises:
+        ValueError: where a mask has another length, or nothing is left.
 
     Example:
 
     >>> test = keras_tcl.data.source("digits", "test")
-    >>> sevens = keras_tcl.data.Subset(test, np.flatnonzero(test.labels == 7))
+    >>> sevens = keras_tcl.data.Subset(test, test.labels == 7)
     >>> len(sevens)
     36
     """
@@ -197,7 +213,15 @@ class Subset(Source):
     def __init__(self, source: Source, indices: Any) -> None:
         self.source = source
         self.in_memory = source.in_memory
-        self.indices = np.asarray(indices, "int64")
+        indices = np.asarray(indices)
+        if indices.dtype == bool:
+            if indices.shape != (len(source),):
+                raise ValueError(
+                    f"A mask must have one entry for each of the "
+                    f"{len(source)} examples. Received: shape {indices.shape}."
+                )
+            indices = np.flatnonzero(indices)
+        self.indices = indices.astype("int64")
         super().__init__(
             source.info,
             source.labels[self.indices],

@@ -4,6 +4,7 @@ Each writes a functional `keras.Model` whose inputs have names and whose output
 is a tensor, named `logits` then, or a dictionary of named tensors.
 """
 
+import inspect
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,14 @@ def write(model: keras.Model, path: Path, format: str, **kwargs: Any) -> None:
         _check_precision(model, format)
     if not isinstance(model.output, dict):
         model = keras.Model(model.input, {"logits": model.output})
-    _WRITERS[format](model, path, **kwargs)
+    write_format = _WRITERS[format]
+    known = inspect.signature(write_format).parameters
+    if "kwargs" not in known and not kwargs.keys() <= known.keys():
+        raise ValueError(
+            f"The converter to {format!r} takes {list(known)[2:]}. "
+            f"Received: {sorted(kwargs)}."
+        )
+    write_format(model, path, **kwargs)
 
 
 def _check_precision(model: keras.Model, format: str) -> None:
@@ -138,7 +146,7 @@ class _FlaxPool(keras.layers.Layer):
         self.pool = pool
 
     def call(self, inputs: Any) -> Any:
-        flax = require("flax.nnx", "ONNX from JAX", INSTALL)
+        flax = require("flax.nnx", "ONNX from JAX", "keras_tcl[export-jax]")
         is_max = isinstance(self.pool, keras.layers.MaxPooling2D)
         return (flax.max_pool if is_max else flax.avg_pool)(
             inputs,
@@ -168,11 +176,13 @@ def _write_onnx_from_torch(
     program.save(str(path))
 
 
-def _write_openvino(model: keras.Model, path: Path, **kwargs: Any) -> None:
+def _write_openvino(
+    model: keras.Model, path: Path, opset_version: int | None = None
+) -> None:
     openvino = require("openvino", "OpenVINO", INSTALL)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.onnx"
-        _write_onnx(model, source, **kwargs)
+        _write_onnx(model, source, opset_version)
         # Not `save_model`, which would round the weights to half precision.
         openvino.serialize(openvino.convert_model(source), path)
 
@@ -180,12 +190,12 @@ def _write_openvino(model: keras.Model, path: Path, **kwargs: Any) -> None:
 def _write_tf_saved_model(
     model: keras.Model, path: Path, **kwargs: Any
 ) -> None:
-    require("tensorflow", "A SavedModel", INSTALL)
+    require("tensorflow", "A SavedModel", "keras_tcl[tensorflow]")
     model.export(path, "tf_saved_model", verbose=False, **kwargs)
 
 
 def _write_litert(model: keras.Model, path: Path, **kwargs: Any) -> None:
-    tf = require("tensorflow", "LiteRT", INSTALL)
+    tf = require("tensorflow", "LiteRT", "keras_tcl[tensorflow]")
     with tempfile.TemporaryDirectory() as folder:
         _write_tf_saved_model(model, Path(folder))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_tcl import graph
-from keras_tcl.layers import EachStep
+from keras_tcl.layers import DirectEncoding, EachStep
 
 _in_inference = graph.called(training=False)
 
@@ -57,6 +57,21 @@ class Cast(keras.layers.Layer):
         return ops.cast(inputs, self.compute_dtype)
 
 
+@keras.saving.register_keras_serializable(package="keras_tcl")
+class Renamed(keras.layers.Wrapper):
+    """A layer under another name, in inference.
+
+    Args:
+        layer: The layer, of one input; its weights are shared.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return _in_inference(self.layer, inputs)
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        return self.layer.compute_output_spec(inputs)
+
+
 class InferenceVisit:
     """A visit for `graph.walk` that draws a network's graph for inference.
 
@@ -68,12 +83,33 @@ class InferenceVisit:
     def __init__(self) -> None:
         # The tensors are kept: an id is another's once its tensor is gone.
         self._folded: dict[int, tuple[Any, Any]] = {}
+        self._by_name: dict[str, Any] = {}
+        self._encodings: dict[int, Any] = {}
 
     def __call__(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(layer, DirectEncoding):
+            # Another one, whose T stays as it is now.
+            layer = self._encodings.setdefault(
+                id(layer), DirectEncoding.from_config(layer.get_config())
+            )
         if not isinstance(layer, EachStep):
-            return _in_inference(layer, *args, **kwargs)
+            return self._drawn(layer, *args, **kwargs)
         (x,) = args
-        return self.unfold(_in_inference(layer.layer, self.fold(x)), x.shape[1])
+        folded = graph.visit_within(layer.layer, self._drawn, self.fold(x))
+        return self.unfold(folded, x.shape[1])
+
+    def _drawn(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+        """A layer's output, under a name that no other layer has.
+
+        In one flat graph, layers of `EachStep` and of models within meet,
+        whose names need not differ.
+        """
+        name, number = layer.name, 2
+        while self._by_name.setdefault(name, layer) is not layer:
+            name, number = f"{layer.name}_{number}", number + 1
+        if name != layer.name and isinstance(layer, keras.layers.Layer):
+            layer = Renamed(layer, name=name, dtype=layer.dtype_policy)
+        return _in_inference(layer, *args, **kwargs)
 
     def fold(self, x: Any) -> Any:
         """Return `[B, T, ...]` as `[B * T, ...]`."""

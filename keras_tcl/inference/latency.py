@@ -66,7 +66,10 @@ def batches_of(data: Any) -> Iterator[tuple[Any, Any]]:
         return x if ops.is_tensor(x) else np.asarray(x)
 
     batches: Iterable[Any] = data
-    if isinstance(data, keras.utils.PyDataset):
+    if hasattr(data, "read_ahead"):
+        # Ours: by itself, for Keras may be in the middle of a pass over it.
+        batches = data.read_ahead(data.epoch)
+    elif isinstance(data, keras.utils.PyDataset):
         batches = (data[i] for i in range(data.num_batches))
     for batch in batches:
         batch = keras.tree.map_structure(of_this_backend, tuple(batch))

@@ -33,35 +33,12 @@ class NeuronStep(keras.layers.Layer):
         if not self.neuron.built:
             self.neuron.build((batch, 1, *rest))
 
-    def state_shapes(self, shape: Any) -> list[tuple[tuple, tuple]]:
-        """Path and shape without the batch of each tensor of the state."""
-        if None in shape[1:]:
-            raise ValueError(
-                f"The state of {self.neuron.name!r} has a size only where the "
-                f"input has one. Received an input of shape {tuple(shape)}. "
-                "Build the network for images of one size."
-            )
-        state = self.neuron.resting_state((1, *shape[1:]))
-        found = [
-            (path, tuple(tensor.shape))
-            for path, tensor in keras.tree.flatten_with_path(state)
-        ]
-        for _, size in found:
-            if size[:1] != (1,):
-                raise ValueError(
-                    f"`initial_state` of {self.neuron.name!r} must return "
-                    "tensors that begin with the batch, as the shape it gets. "
-                    f"Received: a tensor of shape {size} for the shape "
-                    f"{(1, *shape[1:])}."
-                )
-        return [(path, size[1:]) for path, size in found]
-
     def initial_state(self, shape: Any) -> list[Any]:
         """The state's tensors before the first step."""
         return keras.tree.flatten(self.neuron.resting_state(tuple(shape)))
 
     def call(self, inputs: Any) -> Any:
-        x, *state = inputs
+        x, *state = keras.tree.flatten(inputs)
         # Only its structure and shapes count.
         structure = self.neuron.resting_state((1, *x.shape[1:]))
         for tensor, first in zip(
@@ -73,14 +50,14 @@ class NeuronStep(keras.layers.Layer):
                     f"The state of the neurons {self.neuron.name!r} is of "
                     "another batch size or network. Expected shape: "
                     f"{expected}. Received: {tuple(tensor.shape)}. Begin with "
-                    "`initial_state(model, batch_size)`."
+                    "`keras_tcl.inference.initial_state(model, batch_size)`."
                 )
         state = keras.tree.pack_sequence_as(structure, state)
         spikes, state = self.neuron.advance(x, state, training=False)
         return [spikes, *keras.tree.flatten(state)]
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        x, *state = inputs
+        x, *state = keras.tree.flatten(inputs)
         return [
             keras.KerasTensor(x.shape, self.neuron.compute_dtype),
             *(keras.KerasTensor(s.shape, "float32") for s in state),
@@ -99,6 +76,8 @@ class NeuronStep(keras.layers.Layer):
 @keras.saving.register_keras_serializable(package="keras_tcl")
 class RunningMean(keras.layers.Layer):
     """The mean of all logits so far, with their sum and number as state.
+
+    They are counted in float32, so a recording has less than 2**24 steps.
 
     Call arguments:
         inputs: List of logits `[B, classes]`, the sum `[B, classes]` and the
@@ -156,6 +135,30 @@ class UnrolledNeuron(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs.shape, self.neuron.compute_dtype)
+
+
+def state_shapes(neuron: Neuron, shape: Any) -> list[tuple[tuple, tuple]]:
+    """Path and shape without the batch of each tensor of the state."""
+    if None in shape[1:]:
+        raise ValueError(
+            f"The state of {neuron.name!r} has a size only where the "
+            f"input has one. Received an input of shape {tuple(shape)}. "
+            "Build the network for images of one size."
+        )
+    state = neuron.resting_state((1, *shape[1:]))
+    found = [
+        (path, tuple(tensor.shape))
+        for path, tensor in keras.tree.flatten_with_path(state)
+    ]
+    for _, size in found:
+        if size[:1] != (1,):
+            raise ValueError(
+                f"`initial_state` of {neuron.name!r} must return "
+                "tensors that begin with the batch, as the shape it gets. "
+                f"Received: a tensor of shape {size} for the shape "
+                f"{(1, *shape[1:])}."
+            )
+    return [(path, size[1:]) for path, size in found]
 
 
 def _fits(shape: Any, expected: Any) -> bool:

@@ -6,7 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_tcl import graph
 from keras_tcl.inputs import as_views
+from keras_tcl.layers import DirectEncoding
 from keras_tcl.training.keras_fixes import FixedKeras
 
 
@@ -49,6 +51,19 @@ class _Reader(FixedKeras):
         self.network = network
         self.function = function
         self.built = True
+        self._seen = self._timesteps()
+
+    def _timesteps(self) -> tuple[int, ...]:
+        layers = graph.layers(self.network)
+        encodings = (x for x in layers if isinstance(x, DirectEncoding))
+        return tuple(x.timesteps for x in encodings)
+
+    def _follow_timesteps(self, x: Any) -> None:
+        super()._follow_timesteps(x)
+        # That of still images may have been set since the last pass.
+        if self._timesteps() != self._seen:
+            self._seen = self._timesteps()
+            self._forget_compiled_functions()
 
     def call(self, inputs: Any) -> Any:
         # A tuple of views stands for its first one.

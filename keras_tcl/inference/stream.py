@@ -23,7 +23,8 @@ class Stream:
     After t frames of a recording, the logits are those of the network for
     the first t frames. To a network for images, the same image may be shown
     again and again, or a new one at each step. The weights are the network's,
-    as they are at each call.
+    as they are at each call. Frames are counted in float32: call `reset()`
+    before 2**24 of them.
 
     Args:
         network: Functional `keras.Model` from images or event frames to a
@@ -73,12 +74,14 @@ class Stream:
     def state(self) -> dict[str, np.ndarray]:
         """States by name, as of `step_model`; empty before the first frame.
 
-        Set it to go on with a recording in another session.
+        Set it to go on with a recording in another session; `{}` resets.
         """
         return {k: ops.convert_to_numpy(v) for k, v in self._state.items()}
 
     @state.setter
     def state(self, value: dict[str, Any]) -> None:
+        if not value:
+            return self.reset()
         shapes = {name: np.shape(tensor) for name, tensor in value.items()}
         batch_size = next(iter(shapes.values()), (0,))[:1]
         expected = {
@@ -89,7 +92,9 @@ class Stream:
         if shapes != expected:
             raise ValueError(
                 "The state is of another network, or not of one batch size. "
-                f"Expected shapes: {expected}. Received: {shapes}."
+                f"Expected shapes: {expected}. Received: {shapes}. "
+                "Take the `state` of a session of this network, or begin "
+                "with `keras_tcl.inference.initial_state`."
             )
         self._state = {
             name: ops.convert_to_tensor(tensor, "float32")

@@ -1,6 +1,6 @@
 """A network, one time step at a time."""
 
-from collections import Counter
+from itertools import count
 from typing import Any
 
 import keras
@@ -8,9 +8,13 @@ import numpy as np
 from keras import ops
 
 from keras_tcl import checks, graph
-from keras_tcl.inference.export import check_network
-from keras_tcl.inference.folding import InferenceVisit
-from keras_tcl.inference.neuron_step import NeuronStep, RunningMean
+from keras_tcl.graph import check_network
+from keras_tcl.inference.folding import Cast, InferenceVisit
+from keras_tcl.inference.neuron_step import (
+    NeuronStep,
+    RunningMean,
+    state_shapes,
+)
 from keras_tcl.layers import DirectEncoding, EachStep, Neuron
 
 # Before the name of a state among the outputs.
@@ -65,7 +69,10 @@ def step_model(network: keras.Model, dtype: str | None = None) -> keras.Model:
     shape = drawn.shape[1:]
     inputs = keras.Input(shape[-3:], dtype=dtype or drawn.dtype, name="inputs")
     visit = _StepVisit()
-    start = visit.unfold(inputs, 1) if len(shape) == 4 else visit.still(inputs)
+    start = inputs
+    if inputs.dtype != drawn.dtype:
+        start = Cast(dtype=drawn.dtype, name="as_drawn")(inputs)
+    start = visit.unfold(start, 1) if len(shape) == 4 else visit.still(start)
     logits = visit.fold(graph.walk(network, start, visit, ["logits"])["logits"])
     total = visit.state("total", logits.shape[1:])
     steps = visit.state("steps", (1,))
@@ -102,13 +109,20 @@ def initial_state(model: keras.Model, batch_size: int = 1) -> dict[str, Any]:
     (2, 10)
     """
     batch_size = checks.integer("batch_size", batch_size)
-    state = {}
-    for layer in getattr(model, "layers", ()):
+    state: dict[str, Any] = {}
+
+    # A neuron that is called in several places has a state for each.
+    def collect(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(layer, (NeuronStep, RunningMean)):
-            x, *states = layer.input
+            x, *states = keras.tree.flatten(args)
             values = layer.initial_state((batch_size, *x.shape[1:]))
-            for tensor, value in zip(states, values, strict=True):
-                state[tensor.name] = value
+            names = [tensor.name for tensor in states]
+            state.update(zip(names, values, strict=True))
+        return layer.compute_output_spec(*args, **kwargs)
+
+    layers = getattr(model, "layers", ())
+    if any(isinstance(layer, RunningMean) for layer in layers):
+        graph.walk(model, model.input, collect)
     if not state:
         raise ValueError(
             "Only a model made by `step_model` has states. "
@@ -124,7 +138,8 @@ class _StepVisit(InferenceVisit):
         super().__init__()
         self.states: list[Any] = []
         self.new: list[Any] = []
-        self._names: Counter[str] = Counter(["inputs", "total", "steps"])
+        self._taken = {"inputs", "total", "steps", "logits", "mean"}
+        self._layers: dict[int, NeuronStep] = {}
         # What has no time axis: the image, and what is made of it before the
         # direct encoding. (Kept, as an id is another's once a tensor is gone.)
         self._still: dict[int, Any] = {}
@@ -152,6 +167,7 @@ class _StepVisit(InferenceVisit):
             made = super().__call__(layer, *args, **kwargs)
             keras.tree.map_structure(self.still, made)
             return made
+        _check_no_neurons_within(layer)
         if not isinstance(layer, EachStep):
             _check_each_step(layer, args, kwargs, self._still)
         return super().__call__(layer, *args, **kwargs)
@@ -166,17 +182,43 @@ class _StepVisit(InferenceVisit):
             )
         x = self.fold(x)
         # A neuron may be called in several places: each has a state.
-        self._names[neuron.name] += 1
-        count = self._names[neuron.name]
-        name = neuron.name if count == 1 else f"{neuron.name}_{count}"
-        layer = NeuronStep(neuron, name=f"{name}_step")
+        shapes = state_shapes(neuron, x.shape)
+        name, names = self._free_names(neuron.name, [p for p, _ in shapes])
+        if id(neuron) not in self._layers:
+            layer = NeuronStep(neuron, name=f"{name}_step")
+            self._layers[id(neuron)] = layer
         states = [
-            self.state("_".join([name, *map(str, path)]), shape)
-            for path, shape in layer.state_shapes(x.shape)
+            self.state(name, shape)
+            for name, (_, shape) in zip(names, shapes, strict=True)
         ]
-        spikes, *new = layer([x, *states])
+        spikes, *new = self._layers[id(neuron)]([x, *states])
         self.new.extend(new)
         return self.unfold(spikes, 1)
+
+    def _free_names(self, name: str, paths: Any) -> tuple[str, list[str]]:
+        """A name for neurons, and one for each state, that nobody has."""
+        for number in count(1):
+            free = name if number == 1 else f"{name}_{number}"
+            names = ["_".join([free, *map(str, path)]) for path in paths]
+            if self._taken.isdisjoint([free, *names]):
+                break
+        self._taken.update([free, *names])
+        return free, names
+
+
+def _check_no_neurons_within(layer: Any) -> None:
+    """Raise a ValueError for neurons that a walk does not reach."""
+    if not isinstance(layer, keras.layers.Layer):
+        return
+    for inner in graph.inner_layers(layer):
+        if isinstance(inner, Neuron):
+            raise ValueError(
+                f"The layer {layer.name!r} ({type(layer).__name__}) hides "
+                f"the neurons {inner.name!r}, whose state is then not known, "
+                "so the network cannot run step by step. Give the layer a "
+                "method `walk(x, visit)` (see `keras_tcl.layers.Classifier`), "
+                "or make it a functional model."
+            )
 
 
 def _check_each_step(layer: Any, args: Any, kwargs: Any, still: Any) -> None:

@@ -31,16 +31,26 @@ def compiled(model: keras.Model) -> Callable[[Any], Any]:
 
         @jax.jit
         def run(trainable: Any, non_trainable: Any, x: Any) -> Any:
-            outputs, _ = model.stateless_call(
+            outputs, new = model.stateless_call(
                 trainable, non_trainable, x, training=False
             )
+            # Only what the model assigns, such as a random generator's state.
+            pairs = zip(new, non_trainable, strict=True)
+            return outputs, [None if n is old else n for n, old in pairs]
+
+        def run_and_assign(x: Any) -> Any:
+            variables = model.non_trainable_variables
+            outputs, new = run(
+                [v.value for v in model.trainable_variables],
+                [v.value for v in variables],
+                x,
+            )
+            for variable, value in zip(variables, new, strict=True):
+                if value is not None:
+                    variable.assign(value)
             return outputs
 
-        return lambda x: run(
-            [v.value for v in model.trainable_variables],
-            [v.value for v in model.non_trainable_variables],
-            x,
-        )
+        return run_and_assign
 
     return _traced(model)
 

@@ -149,6 +149,7 @@ class Neuron(keras.layers.Layer):
             `(spikes, state)`, the spikes in the compute dtype.
         """
         with _inference(training is False):
+            x = ops.cast(x, self.compute_dtype)
             return self._checked_step(x, state)
 
     def resting_state(self, shape: tuple) -> Any:

@@ -7,11 +7,11 @@ import keras
 from keras import ops
 
 from keras_tcl import checks
-from keras_tcl.losses.mean_cross_entropy import MeanCrossEntropy
-from keras_tcl.losses.temporal_contrastive import (
+from keras_tcl.losses.contrastive import (
     NORMALIZATIONS,
     temporal_contrastive,
 )
+from keras_tcl.losses.mean_cross_entropy import MeanCrossEntropy
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")

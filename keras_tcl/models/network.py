@@ -6,9 +6,8 @@ from typing import Any
 import keras
 
 from keras_tcl import checks, graph
+from keras_tcl.graph import LOGITS
 from keras_tcl.layers import Classifier, PixelNormalization
-
-LOGITS = "logits"
 
 
 def classification_network(
@@ -113,33 +112,3 @@ def rescaled(x: Any, value_range: Any, mean: Any, std: Any) -> Any:
     """Pixels normalized; event frames, which are counts, as they are."""
     layer = PixelNormalization(value_range, mean, std, name="rescaling")
     return layer(x) if len(x.shape) == 4 else x
-
-
-def check_network(network: Any) -> keras.Model:
-    """Return `network`, or raise a ValueError if it is not one."""
-    outputs = getattr(network, "output", None)
-    inputs = getattr(network, "inputs", None) or []
-    shapes = (
-        {k: tuple(v.shape) for k, v in outputs.items()}
-        if isinstance(outputs, Mapping)
-        else outputs
-    )
-    if (
-        not isinstance(network, keras.Model)
-        or not graph.can_be_walked(network)
-        or not isinstance(shapes, dict)
-        or len(shapes.get(LOGITS, ())) != 3
-        or any(len(s) != 5 for k, s in shapes.items() if k != LOGITS)
-        or len(inputs) != 1
-        or len(inputs[0].shape) not in (4, 5)
-    ):
-        raise ValueError(
-            "`network` must be a functional `keras.Model` from images "
-            "[batch, H, W, C] or event frames [batch, T, H, W, C] to a "
-            'dictionary {stage name: [batch, T, h, w, c], ..., "logits": '
-            "[batch, T, classes]}. To a backbone whose outputs are a "
-            "dictionary of stages alone, `TCLModel(backbone, classes)` adds a "
-            "classifier; a model with a `call` of its own is to be a layer of "
-            f"one. Received: network={network!r} with outputs {shapes}."
-        )
-    return network

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from keras_tcl import checks, graph, inference, inputs
+from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference import latency
 from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import DirectEncoding, PixelNormalization
-from keras_tcl.models.network import LOGITS, check_network
 from keras_tcl.training.guard import GuardedModel
 
 
@@ -84,7 +84,8 @@ class NetworkModel(GuardedModel):
         for layer in layers:
             layer.timesteps = value
         self._forget_compiled_functions()
-        self._step_logits = Readout(self.network, latency.step_logits)
+        # The network may have been asked by itself.
+        self.network.predict_function = self.network.test_function = None
 
     def predict_timesteps(
         self, x: Any, batch_size: int | None = None, verbose: Any = 0
@@ -127,7 +128,9 @@ class NetworkModel(GuardedModel):
         self.check_data(x)
         return latency.evaluate_timesteps(self._step_logits, x, y, batch_size)
 
-    def inference_model(self, timesteps: int | None = None) -> keras.Model:
+    def inference_model(
+        self, timesteps: int | None = None, dtype: str | None = None
+    ) -> keras.Model:
         """A plain functional model of what inference needs.
 
         From raw images or event frames to the mean logits
@@ -138,16 +141,16 @@ class NetworkModel(GuardedModel):
             timesteps: Integer, T of event frames. Defaults to the T the
                 network was drawn with. Not for image models, where the
                 `timesteps` of the model counts.
+            dtype: String, data type of the input. Defaults to the network's.
         """
-        return inference.inference_model(
-            self.network, timesteps, self._input_dtype
-        )
+        return inference.inference_model(self.network, timesteps, dtype)
 
     def export(
         self,
         filepath: Any,
         format: str | None = None,
         timesteps: int | None = None,
+        dtype: str | None = None,
         verbose: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -158,6 +161,8 @@ class NetworkModel(GuardedModel):
             format: `"onnx"`, `"tf_saved_model"`, `"litert"`, `"torch"` or
                 `"openvino"`. Defaults to what the name ends with.
             timesteps: Integer, T of event frames.
+            dtype: String, data type of the input. Defaults to `"uint8"` for
+                images of pixels from 0 to 255, else to the network's.
             verbose: Boolean, whether to print where the file is.
             **kwargs: As for `keras_tcl.inference.export`.
 
@@ -171,7 +176,7 @@ class NetworkModel(GuardedModel):
             filepath,
             format,
             timesteps,
-            self._input_dtype,
+            dtype,
             verbose,
             **kwargs,
         )
@@ -193,12 +198,6 @@ class NetworkModel(GuardedModel):
         ```
         """
         return inference.Stream(self.network)
-
-    @property
-    def _input_dtype(self) -> str | None:
-        """Of what an inference model takes: uint8 only for 0 to 255."""
-        is_uint8 = self.value_range == (0, 255) and not self.takes_events
-        return "uint8" if is_uint8 else "float32"
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """Prints the layers of the network, as `keras.Model.summary` does."""

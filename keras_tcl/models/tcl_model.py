@@ -8,10 +8,11 @@ from keras import ops
 
 from keras_tcl import checks, graph, inputs
 from keras_tcl.augmentation import recipes
+from keras_tcl.graph import LOGITS
 from keras_tcl.inference import latency
 from keras_tcl.layers import ProjectionHead
 from keras_tcl.losses import MeanCrossEntropy, TemporalLoss
-from keras_tcl.models.network import LOGITS, classification_network
+from keras_tcl.models.network import classification_network
 from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits

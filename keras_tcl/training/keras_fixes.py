@@ -42,7 +42,8 @@ class FixedKeras(keras.Model):
     # --- 1 and 2: a pass over data ----------------------------------------
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if hasattr(x, "element_spec"):
+        is_ours = isinstance(x, keras.utils.PyDataset)
+        if hasattr(x, "element_spec") and not is_ours:
             kwargs.setdefault("shuffle", False)
         with self._pass_over(x):
             return super().fit(x, *args, **kwargs)

@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_tcl import losses
 from keras_tcl.data import ArraySource, Batches, DataInfo
+from tests.models import tiny
 
 pytestmark = [
     # Keras says so of every tf.data.Dataset, unless `fit(shuffle=False)`.
@@ -290,3 +292,34 @@ def test_memory_and_threads_stay_flat(format):
     # A thread left behind by each of the 25 passes is what must not happen;
     # a few are still on their way out on a busy machine.
     assert threads_after <= threads + 10
+
+
+def test_event_batches_of_another_number_of_time_steps():
+    network = tiny.network(input_shape=(None, 8, 8, 2))
+    network.compile("sgd", losses.STCL(), metrics=["accuracy"])
+    for timesteps in (3, 5):
+        shape = (timesteps, 8, 8, 2)
+        x, y = tiny.recordings(timesteps=timesteps)
+        batches = tiny.data_set(x, y)
+        assert [s.dtype for s in batches.element_spec] == ["float32", "int32"]
+        assert [s.shape for s in batches.element_spec] == [
+            (None, *shape),
+            (None,),
+        ]
+        network.fit(batches, verbose=0)
+        assert network.evaluate(batches, verbose=0)
+        np.testing.assert_allclose(
+            network.predict(batches, verbose=0),
+            network.predict(x, verbose=0),
+            rtol=1e-5,
+            atol=1e-6,
+        )
+
+
+def test_index_in_a_pass_is_the_next_batch_and_read_is_pure():
+    data = dataset("keras")
+    data.on_epoch_begin()
+    assert data.num_batches == 6
+    assert np.array_equal(data[5][0], expected(0)[0][0])
+    assert np.array_equal(data[5][0], expected(0)[1][0])
+    assert np.array_equal(data.read(0, 5)[0], expected(0)[5][0])

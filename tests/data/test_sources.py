@@ -31,6 +31,28 @@ def test_label_out_of_range(label):
         ArraySource(INFO, np.zeros((4, 2, 2, 1), "uint8"), labels)
 
 
+@pytest.mark.parametrize(
+    "labels", [[0.9, 1, 2, 0], [0, np.nan, 2, 0], ["0", "1", "2", "0"]]
+)
+def test_labels_must_be_whole(labels):
+    with pytest.raises(ValueError, match=r"whole numbers.*0 to 2.*Received"):
+        ArraySource(INFO, np.zeros((4, 2, 2, 1), "uint8"), labels)
+
+
+def test_whole_labels_of_any_dtype():
+    source = ArraySource(INFO, np.zeros((3, 2, 2, 1), "uint8"), [0.0, 2.0, 1])
+    assert source.labels.tolist() == [0, 2, 1]
+    assert source.labels.dtype == "int32"
+    with pytest.raises(ValueError, match="label 4294967296 at example 1"):
+        ArraySource(INFO, np.zeros((2, 2, 2, 1), "uint8"), [0, 2**32])
+
+
+def test_labels_in_one_column_as_keras_datasets_have_them():
+    x = np.zeros((3, 2, 2, 1), "uint8")
+    source = ArraySource(INFO, x, np.array([[0], [2], [1]], "uint8"))
+    assert source.labels.tolist() == [0, 2, 1]
+
+
 def test_no_examples():
     with pytest.raises(ValueError, match="no examples"):
         ArraySource(INFO, np.zeros((0, 2, 2, 1), "uint8"), [])
@@ -46,6 +68,17 @@ def test_subset_of_subset():
     x, y = subset.read([1, 0])
     assert x[:, 0, 0, 0].tolist() == [4, 8]
     assert y.tolist() == subset.labels[[1, 0]].tolist() == [1, 2]
+
+
+def test_subset_of_a_mask():
+    source = array_source()
+    subset = Subset(source, source.labels == 1)
+    assert subset.read(range(3))[0][:, 0, 0, 0].tolist() == [1, 4, 7]
+    for mask in (np.ones(9, bool), np.ones((10, 1), bool)):
+        with pytest.raises(ValueError, match="each of the 10 examples"):
+            Subset(source, mask)
+    with pytest.raises(ValueError, match="no examples"):
+        Subset(source, np.zeros(10, bool))
 
 
 def test_joined_reads_across_its_parts():

@@ -9,13 +9,14 @@ import pytest
 from benchmarks import runtimes
 from keras_tcl import inference
 from keras_tcl.inference import converters
-from keras_tcl.layers import LIF, DirectEncoding, EachStep
+from keras_tcl.inference.exporting import SUFFIXES
+from keras_tcl.layers import LIF, Classifier, DirectEncoding, EachStep
 from tests.inference import networks
 
 BACKEND = keras.config.backend()
 # The converter behind ONNX, for each backend.
 CONVERTER = {"tensorflow": "tf2onnx", "jax": "jax2onnx", "torch": "onnxscript"}
-SUFFIX = {f: s for s, f in inference.export.__globals__["SUFFIXES"].items()}
+SUFFIX = {f: s for s, f in SUFFIXES.items()}
 FORMATS = [f for f, able in converters.BACKENDS.items() if BACKEND in able]
 REFUSED = [f for f in converters.BACKENDS if f not in FORMATS]
 
@@ -75,8 +76,10 @@ def test_own_neuron_over_many_steps(format, tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 1), "uint8")
     expected = network.predict(x, verbose=0)["logits"].mean(1)
     assert expected.std(axis=0).min() > 0
-    outputs = export(network, tmp_path, format)({"inputs": x})
-    np.testing.assert_allclose(outputs["logits"], expected, rtol=0, atol=1e-6)
+    run = export(network, tmp_path, format, dtype="uint8")
+    np.testing.assert_allclose(
+        run({"inputs": x})["logits"], expected, rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -255,3 +258,80 @@ def test_onnx(timesteps, tmp_path):
     np.testing.assert_array_equal(
         export_and_run(model, x, str(tmp_path / "model.onnx")), expected
     )
+
+
+def test_an_inference_model_keeps_the_timesteps_it_was_made_with():
+    model = networks.image_model()
+    x = networks.data(model)
+    inference_model = model.inference_model()
+    expected = inference_model.predict(x, verbose=0)
+    model.timesteps = 1
+    np.testing.assert_array_equal(
+        inference_model.predict(x, verbose=0), expected
+    )
+
+
+def test_pixels_of_another_range_are_not_cut_to_integers():
+    model = networks.image_model(value_range=(0, 1))
+    x = networks.data(model) / np.float32(255)
+    inference_model = inference.inference_model(model.network)
+    np.testing.assert_allclose(
+        inference_model.predict(x, verbose=0),
+        model.predict(x, verbose=0),
+        atol=1e-5,
+    )
+
+
+class Twice(keras.Model):
+    def call(self, inputs):
+        return {k: 2 * v for k, v in super().call(inputs).items()}
+
+
+def test_refuses_a_call_that_cannot_be_walked(tmp_path):
+    network = networks.image_model().network
+    twice = Twice(network.input, network.output)
+    for take in (
+        inference.inference_model,
+        inference.Stream,
+        lambda network: inference.export(network, tmp_path / "m.onnx"),
+    ):
+        with pytest.raises(ValueError, match="`call` of its own"):
+            take(twice)
+    with pytest.raises(ValueError, match="as `model.network`"):
+        inference.export(networks.image_model(), tmp_path / "m.onnx")
+
+
+def test_layers_of_one_name(tmp_path):
+    x = inputs = keras.Input((3, 8, 8, 2))
+    for name in "ab":
+        convolution = keras.layers.Conv2D(4, 3, name="same")
+        x = LIF(threshold=0.1)(EachStep(convolution, name=name)(x))
+    network = keras.Model(inputs, {"logits": Classifier(3)(x)})
+    model = inference.inference_model(network)
+    x = np.random.default_rng(0).uniform(size=(2, 3, 8, 8, 2))
+    expected = keras.ops.convert_to_numpy(network(x)["logits"]).mean(1)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded.predict(x, verbose=0), expected, atol=1e-5
+    )
+
+
+def test_replaces_only_what_an_export_wrote(tmp_path, monkeypatch):
+    monkeypatch.setattr(converters, "check", lambda format: None)
+    network = networks.image_model().network
+    (tmp_path / "m.onnx").mkdir()
+    (tmp_path / "saved" / "variables").mkdir(parents=True)
+    (tmp_path / "saved" / "saved_model.pb").write_text("")
+    (tmp_path / "saved" / "weights.weights.h5").write_text("mine")
+    for name in ("m.onnx", "saved"):
+        with pytest.raises(ValueError, match="where there is something else"):
+            inference.export(network, tmp_path / name)
+    assert (tmp_path / "saved" / "weights.weights.h5").read_text() == "mine"
+
+
+def test_names_the_arguments_a_converter_takes(tmp_path):
+    network = networks.image_model().network
+    with pytest.raises(ValueError, match=r"takes \['opset_version'\]"):
+        inference.export(network, tmp_path / "m.onnx", opset=17)

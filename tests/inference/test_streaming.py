@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_tcl import inference
-from keras_tcl.layers import LIF, DirectEncoding, EachStep
+from keras_tcl.layers import LIF, PLIF, DirectEncoding, EachStep, Neuron
 from tests.inference import networks
 
 
@@ -96,6 +96,104 @@ def test_neurons_called_twice_have_two_states():
         np.testing.assert_array_equal(outputs["logits"], expected[:, t])
 
 
+def drawn(body):
+    """A network of event frames: `body`, and logits that are its spikes."""
+    inputs = keras.Input((3, 2, 2, 1), name="inputs")
+    logits = EachStep(keras.layers.Flatten())(body(inputs))
+    return keras.Model(inputs, {"logits": logits})
+
+
+def assert_steps_equal(network, step, seed=0):
+    x = np.random.default_rng(seed).uniform(0, 2, (2, 3, 2, 2, 1))
+    expected = network.predict(x, verbose=0)["logits"]
+    assert expected.std() > 0
+    for t, outputs in enumerate(run(step, networks.frames(x), 2)):
+        np.testing.assert_array_equal(outputs["logits"], expected[:, t])
+
+
+def test_names_of_states_do_not_collide():
+    twice = LIF(name="lif")
+    network = drawn(
+        lambda x: LIF(name="logits")(
+            LIF(name="lif_2")(twice(twice(x) * 2.0) * 2.0) * 2.0
+        )
+    )
+    step = inference.step_model(network)
+    names = {"lif", "lif_2", "lif_2_2", "logits_2"}
+    assert set(step.input) == names | {"inputs", "total", "steps"}
+    assert_steps_equal(network, step)
+
+
+def test_neurons_called_twice_can_be_saved(tmp_path):
+    neuron = PLIF(name="plif")
+    network = drawn(lambda x: neuron(neuron(x) * 2.0))
+    inference.step_model(network).save(tmp_path / "step.keras")
+    step = keras.saving.load_model(tmp_path / "step.keras")
+    assert {"plif", "plif_2"} <= set(inference.initial_state(step))
+    assert len(step.weights) == len(network.weights)
+    assert_steps_equal(network, step)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Stateless(Neuron):
+    def initial_state(self, shape):
+        return ()
+
+    def step(self, x, state):
+        return keras.ops.cast(x >= 1.0, "float32"), state
+
+
+def test_neurons_without_state(tmp_path):
+    network = drawn(Stateless())
+    step = inference.step_model(network)
+    assert set(step.input) == {"inputs", "total", "steps"}
+    assert_steps_equal(network, step)
+    step.save(tmp_path / "step.keras")
+    loaded = keras.saving.load_model(tmp_path / "step.keras")
+    assert_steps_equal(network, loaded)
+
+
+def test_input_is_rounded_as_by_the_layer():
+    neuron = LIF(dtype="mixed_bfloat16")
+    x = np.linspace(0.9, 1.1, 2048, dtype="float32").reshape(1, 1, -1)
+    expected = keras.ops.convert_to_numpy(
+        keras.ops.cast(neuron(networks.as_tensor(x)), "float32")
+    )
+    spikes, _ = neuron.advance(
+        networks.as_tensor(x[:, 0]), neuron.resting_state((1, 2048))
+    )
+    spikes = keras.ops.convert_to_numpy(keras.ops.cast(spikes, "float32"))
+    np.testing.assert_array_equal(spikes, expected[:, 0])
+
+
+def test_whole_numbers_are_cast_as_the_network_was_drawn():
+    network = drawn(lambda x: LIF()(x * 2 / 200.0))
+    x = keras.ops.full((2, 2, 2, 1), 200, "uint8")
+    step = inference.step_model(network, dtype="uint8")
+    inputs = {"inputs": x, **inference.initial_state(step, 2)}
+    logits = keras.ops.convert_to_numpy(step(inputs)["logits"])
+    np.testing.assert_array_equal(logits, np.ones((2, 4)))
+
+
+class Noisy(Neuron):
+    def build(self, input_shape):
+        self.seeds = keras.random.SeedGenerator(0)
+
+    def step(self, x, state):
+        noise = keras.random.uniform((64,), seed=self.seeds)
+        return keras.ops.cast(noise >= 0.5, "float32") + 0.0 * x, state
+
+
+def test_noise_is_another_at_each_step():
+    inputs = keras.Input((3, 1, 1, 64), name="inputs")
+    logits = EachStep(keras.layers.Flatten())(Noisy()(inputs))
+    session = inference.Stream(keras.Model(inputs, {"logits": logits}))
+    first, *_ = means = [session(np.zeros((1, 1, 64))) for _ in range(3)]
+    steps = [first, 2 * means[1] - first, 3 * means[2] - 2 * means[1]]
+    assert all(0 < step.mean() < 1 for step in steps)
+    assert np.abs(np.diff(steps, axis=0)).max(axis=1).min() > 0.5
+
+
 @pytest.mark.slow
 def test_opened_under_another_backend(tmp_path):
     other = "torch" if keras.config.backend() == "jax" else "jax"
@@ -163,6 +261,8 @@ def test_stream_goes_on_in_another_session():
     second.state = first.state
     assert second.steps == 1
     np.testing.assert_array_equal(second(x), first(x))
+    first.state = inference.Stream(model.network).state
+    assert first.steps == 0 and not first.state
 
 
 def test_stream_sees_new_weights():
@@ -208,7 +308,9 @@ def test_stream_refuses_a_state_of_another_network():
     first = inference.Stream(networks.image_model().network)
     second = inference.Stream(networks.adaptive_model().network)
     first(np.zeros((2, 8, 8, 1)))
-    with pytest.raises(ValueError, match="another network"):
+    with pytest.raises(
+        ValueError, match=r"another network.*inference\.initial_state"
+    ):
         second.state = first.state
     state = first.state
     state["stem_spike"] = state["stem_spike"][:1]
@@ -244,6 +346,32 @@ def test_refuses_a_layer_that_mixes_time(layer):
     network = keras.Model(inputs, {"logits": logits})
     with pytest.raises(ValueError, match="'mixer'.*EachStep"):
         inference.step_model(network)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Composite(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.neuron = LIF(name="hidden")
+
+    def call(self, x):
+        return self.neuron(x * 1e-3)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: Composite(name="block"),
+        lambda: EachStep(LIF(name="hidden"), name="block"),
+    ],
+    ids=["composite", "each_step"],
+)
+def test_refuses_neurons_that_a_layer_hides(layer):
+    with pytest.raises(ValueError, match=r"'block'.*'hidden'.*walk\(x, visit"):
+        inference.step_model(drawn(layer()))
 
 
 def test_refuses_time_that_is_made_otherwise():

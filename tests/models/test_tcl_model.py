@@ -514,6 +514,14 @@ def test_evaluate_timesteps_reads_data_sets_and_one_hot_labels():
         model.evaluate_timesteps(x, y[:-1])
 
 
+def test_the_network_by_itself_follows_the_timesteps():
+    model = tiny.network()
+    x, _ = tiny.images(4)
+    assert model.network.predict(x, verbose=0)["logits"].shape == (4, 3, 3)
+    model.timesteps = 1
+    assert model.network.predict(x, verbose=0)["logits"].shape == (4, 1, 3)
+
+
 def test_nan_is_never_right():
     model = tiny.network()
     x = np.full((4, 8, 8, 1), np.nan, "float32")

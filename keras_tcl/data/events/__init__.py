@@ -17,9 +17,22 @@
 | `test_fraction` | the same | its share, 0.1 and 0.2 |
 | `sensor_size`, `columns="xytp"` | `event_folder` | what files may not say |
 
-See `Framing`, `read_recording` and `split_rows` for each.
+See `Framing`, `read_recording` and `keras_tcl.data.splits.split_rows` for each.
+
+For recordings or a camera of your own, `read_recording` reads the events of a
+file, and a `Framing` makes frames of any array of dtype `EVENT`.
 """
 
 from keras_tcl.data.events import cifar10_dvs, event_folder, nmnist
+from keras_tcl.data.events.framing import Framing
+from keras_tcl.data.events.readers import EVENT, Recording, read_recording
 
-__all__ = ["cifar10_dvs", "event_folder", "nmnist"]
+__all__ = [
+    "EVENT",
+    "Framing",
+    "Recording",
+    "cifar10_dvs",
+    "event_folder",
+    "nmnist",
+    "read_recording",
+]

@@ -60,8 +60,7 @@ class Framing:
 
     Example:
 
-    >>> from keras_tcl.data.events.framing import Framing
-    >>> from keras_tcl.data.events.readers import EVENT
+    >>> from keras_tcl.data.events import EVENT, Framing
     >>> events = np.zeros(1000, EVENT)
     >>> Framing(timesteps=4, frame_size=48)(events, (128, 128)).shape
     (4, 48, 48, 2)

@@ -4,8 +4,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from keras_tcl.data.events.framing import Framing, resize
-from keras_tcl.data.events.readers import read_recording
+from keras_tcl.data.events import Framing, read_recording
+from keras_tcl.data.events.framing import resize
 from tests.data.events.test_readers import real
 from tests.data.events.writers import random_events
 

@@ -13,7 +13,7 @@ from keras_tcl.inference import converters
 from keras_tcl.inference.folding import Cast, InferenceVisit
 from keras_tcl.inference.neuron_step import UnrolledNeuron
 from keras_tcl.kernels import UNROLL_LIMIT
-from keras_tcl.layers import Neuron
+from keras_tcl.layers import Neuron, PixelNormalization
 
 # The format that the end of a file's name stands for.
 SUFFIXES = {
@@ -47,9 +47,8 @@ def inference_model(
         timesteps: Integer, T of event frames. Defaults to the T that the
             network was drawn with. Not for images, whose T is that of the
             network's `DirectEncoding`.
-        dtype: String, data type of the input. Defaults to `"uint8"` for
-            images and to the network's own for event frames. (Images in
-            another range than 0 to 255 want `"float32"`.)
+        dtype: String, data type of the input. Defaults to the network's own;
+            `"uint8"` takes images as they are stored.
 
     Returns:
         `keras.Model` with the input `inputs`.
@@ -73,7 +72,7 @@ def _draw(
     timesteps: int | None,
     dtype: str | None = None,
 ) -> keras.Model:
-    check_network(network)
+    graph.check_network(network)
     inputs = network_input(network, timesteps, dtype)
     drawn = network.inputs[0].dtype
     x = Cast(dtype=drawn, name="as_drawn")(inputs)
@@ -117,7 +116,9 @@ def export(
         format: One of the formats above. Defaults to what `filepath` ends
             with, and without an ending to `"tf_saved_model"`.
         timesteps: Integer, T of event frames, as for `inference_model`.
-        dtype: String, data type of the input, as for `inference_model`.
+        dtype: String, data type of the input. Defaults to `"uint8"` for
+            images whose `PixelNormalization` expects pixels from 0 to 255,
+            else to the network's own.
         verbose: Boolean, whether to print where the file is.
         **kwargs: Passed on to the converter: `opset_version` for `"onnx"`,
             attributes of `tf.lite.TFLiteConverter` (such as
@@ -142,9 +143,12 @@ def export(
     path = Path(filepath)
     format = _format(path, format)
     converters.check(format)
-    if _is_network(model):
-        knows_loops = converters.knows_loops(format)
-        visit = InferenceVisit() if knows_loops else _UnrollingVisit()
+    knows_loops = converters.knows_loops(format)
+    visit = InferenceVisit() if knows_loops else _UnrollingVisit()
+    is_plain = isinstance(model, keras.Model) and graph.can_be_walked(model)
+    if _is_network(model) or not is_plain:
+        if dtype is None:
+            dtype = _pixel_dtype(graph.check_network(model))
         model = _draw(model, visit, timesteps, dtype)
     elif timesteps is not None or dtype is not None:
         raise ValueError(
@@ -152,11 +156,16 @@ def export(
             "has those it was made with. Received: "
             f"timesteps={timesteps}, dtype={dtype!r}."
         )
-    if format == "tf_saved_model" and path.exists() and not _is_ours(path):
+    elif not knows_loops:
+        outputs = graph.walk(model, model.input, visit)
+        model = keras.Model(model.input, outputs, name=model.name)
+    if not _may_replace(path, format):
+        kind = "folder" if format == "tf_saved_model" else "file"
         raise ValueError(
-            "A SavedModel is a folder that holds nothing else. Received: "
-            f"filepath={str(path)!r}, which exists and is no SavedModel. "
-            "Choose another name."
+            f"An export replaces an earlier one: a {kind}, and a SavedModel "
+            "that holds nothing else. Received: "
+            f"filepath={str(path)!r}, where there is something else (and no "
+            "SavedModel). Choose another name."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the folder of the target, so that moving there cannot fail half-way.
@@ -180,18 +189,6 @@ class _UnrollingVisit(InferenceVisit):
         return super().__call__(layer, *args, **kwargs)
 
 
-def check_network(network: Any) -> None:
-    """Raise a ValueError for what is no network."""
-    if not _is_network(network):
-        outputs = getattr(network, "output_shape", None)
-        raise ValueError(
-            "A network is a functional `keras.Model` of one input whose "
-            'output is a dictionary with the step-wise "logits" '
-            "[B, T, classes]; `TCLModel` has it as `model.network`. "
-            f"Received: {network!r} with outputs {outputs}."
-        )
-
-
 def network_input(
     network: keras.Model, timesteps: int | None, dtype: str | None
 ) -> Any:
@@ -212,25 +209,42 @@ def network_input(
             "the network's `DirectEncoding`: set it before (`TCLModel` has "
             f"`model.timesteps`). Received: timesteps={timesteps}."
         )
-    if dtype is None:
-        dtype = "uint8" if len(shape) == 3 else drawn.dtype
-    return keras.Input(shape, dtype=dtype, name="inputs")
+    return keras.Input(shape, dtype=dtype or drawn.dtype, name="inputs")
+
+
+def _pixel_dtype(network: keras.Model) -> str | None:
+    """uint8, if the network says that its pixels lie between 0 and 255."""
+    for layer in graph.layers(network):
+        if isinstance(layer, PixelNormalization):
+            return "uint8" if layer.value_range == (0, 255) else None
+    return None
 
 
 def _is_network(model: Any) -> bool:
     output = getattr(model, "output", None)
     return (
         isinstance(output, dict)
-        and "logits" in output
-        and len(output["logits"].shape) == 3
-        and len(model.inputs) == 1
+        and graph.LOGITS in output
+        and len(output[graph.LOGITS].shape) == 3
     )
 
 
-def _is_ours(path: Path) -> bool:
-    return (path / "saved_model.pb").exists() or (
-        path.is_dir() and not any(path.iterdir())
-    )
+_SAVED_MODEL = {
+    "assets",
+    "assets.extra",
+    "fingerprint.pb",
+    "saved_model.pb",
+    "variables",
+}
+
+
+def _may_replace(path: Path, format: str) -> bool:
+    """Whether what is there is nothing, or what an export wrote."""
+    if not path.exists():
+        return True
+    if format != "tf_saved_model":
+        return path.is_file()
+    return path.is_dir() and {x.name for x in path.iterdir()} <= _SAVED_MODEL
 
 
 def _format(path: Path, format: str | None) -> str:
