@@ -331,7 +331,8 @@ def serialize(surrogate: Derivative) -> Any:
     if isinstance(surrogate, Surrogate):
         return keras.saving.serialize_keras_object(surrogate)
     raise ValueError(
-        "A surrogate without a name cannot be saved, nor copied for a network. "
-        "Register it with `keras_tcl.surrogates.register(name, derivative)`. "
+        "This surrogate has no name, so it cannot be saved, nor copied for a "
+        "network. Register it with "
+        "`keras_tcl.surrogates.register(name, derivative)`. "
         f"Received: surrogate={surrogate!r}."
     )

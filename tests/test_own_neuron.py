@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import keras_tcl
+from benchmarks import runtimes
 from keras_tcl import analysis
-from tests.inference import opened
 from tests.models import tiny
 from tests.neurons import AdaptiveLIF
 
@@ -90,5 +90,7 @@ def test_exported(tmp_path):
     model = tiny.network(neuron=AdaptiveLIF(), input_shape=(8, 8, 3))
     x, _ = tiny.images(5, (8, 8, 3))
     model.export(tmp_path / "model.onnx")
-    logits = opened.onnx(tmp_path / "model.onnx")({"inputs": x})["logits"]
+    logits = runtimes.OPEN["onnx"](str(tmp_path / "model.onnx"))({"inputs": x})[
+        "logits"
+    ]
     np.testing.assert_allclose(logits, model.predict(x, verbose=0), atol=1e-5)
