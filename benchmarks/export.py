@@ -36,15 +36,10 @@ import keras_tcl
 from benchmarks import runtimes
 from keras_tcl import graph, models
 from keras_tcl.inference.converters import BACKENDS
+from keras_tcl.inference.exporting import SUFFIXES
 from keras_tcl.layers import BatchNormalization, EachStep, Neuron
 
-SUFFIXES = {
-    "onnx": ".onnx",
-    "openvino": ".xml",
-    "tf_saved_model": "",
-    "litert": ".tflite",
-    "torch": ".pt2",
-}
+SUFFIX = {format: suffix for suffix, format in SUFFIXES.items()}
 NARROW = {
     "resnet19": lambda **k: models.spiking_resnet(
         [3, 3, 2], [16, 32, 64], classifier=_hidden_classifier(), **k
@@ -149,7 +144,7 @@ def rows(name, model, x, arguments):
     clear = near >= 1e-5
     for format in arguments.formats:
         with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / f"model{SUFFIXES[format]}"
+            path = pathlib.Path(folder) / f"model{SUFFIX[format]}"
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 start = time.perf_counter()

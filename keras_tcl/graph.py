@@ -181,8 +181,14 @@ def can_be_walked(layer: Any) -> bool:
     return False
 
 
-def layers(network: keras.Model) -> list[Any]:
-    """All layers that `walk` visits, in the order of the network, each once."""
+def layers(network: keras.Model, kind: Any = object) -> list[Any]:
+    """All layers that `walk` visits, in the order of the network, each once.
+
+    Args:
+        network: Functional `keras.Model`.
+        kind: Class, or tuple of them, of the layers that are wanted. Defaults
+            to all.
+    """
     found: dict[int, Any] = {}
 
     def collect(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -195,7 +201,7 @@ def layers(network: keras.Model) -> list[Any]:
             visit_within(node.operation, collect, *args, **kwargs)
         else:
             found[id(node.operation)] = node.operation
-    return list(found.values())
+    return [layer for layer in found.values() if isinstance(layer, kind)]
 
 
 def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

@@ -137,13 +137,12 @@ def named_layers(network: keras.Model, kinds: Any = Neuron) -> Group:
         ValueError: If there are no neurons.
     """
     found: Group = {}
-    for layer in graph.layers(network):
-        if isinstance(layer, kinds):
-            name = given = layer.name.removesuffix("_spike")
-            number = 2
-            while name in found:
-                name, number = f"{given}_{number}", number + 1
-            found[name] = layer
+    for layer in graph.layers(network, kinds):
+        name = given = layer.name.removesuffix("_spike")
+        number = 2
+        while name in found:
+            name, number = f"{given}_{number}", number + 1
+        found[name] = layer
     if not any(isinstance(layer, Neuron) for layer in found.values()):
         raise ValueError(
             "No neurons found in the network: none of its layers is a "

@@ -214,9 +214,8 @@ def network_input(
 
 def _pixel_dtype(network: keras.Model) -> str | None:
     """uint8, if the network says that its pixels lie between 0 and 255."""
-    for layer in graph.layers(network):
-        if isinstance(layer, PixelNormalization):
-            return "uint8" if layer.value_range == (0, 255) else None
+    for layer in graph.layers(network, PixelNormalization):
+        return "uint8" if layer.value_range == (0, 255) else None
     return None
 
 

@@ -51,12 +51,10 @@ class _Reader(FixedKeras):
         self.network = network
         self.function = function
         self.built = True
+        # Found once: a pass, or a batch, looks at them.
+        encodings = graph.layers(network, DirectEncoding)
+        self._timesteps = lambda: [x.timesteps for x in encodings]
         self._seen = self._timesteps()
-
-    def _timesteps(self) -> tuple[int, ...]:
-        layers = graph.layers(self.network)
-        encodings = (x for x in layers if isinstance(x, DirectEncoding))
-        return tuple(x.timesteps for x in encodings)
 
     def _follow_timesteps(self, x: Any) -> None:
         super()._follow_timesteps(x)

@@ -35,9 +35,8 @@ class NetworkModel(GuardedModel):
         self.network = check_network(network)
         if value_range is None:
             value_range = (0, 255)
-            for layer in graph.layers(network):
-                if isinstance(layer, PixelNormalization):
-                    value_range = layer.value_range
+            for layer in graph.layers(network, PixelNormalization):
+                value_range = layer.value_range
         self.value_range = checks.value_range(value_range)
         self._step_logits = Readout(self.network, latency.step_logits)
 
@@ -205,8 +204,4 @@ class NetworkModel(GuardedModel):
         super().summary(*args, **kwargs)
 
     def _encodings(self) -> list[DirectEncoding]:
-        return [
-            layer
-            for layer in graph.layers(self.network)
-            if isinstance(layer, DirectEncoding)
-        ]
+        return graph.layers(self.network, DirectEncoding)
