@@ -17,7 +17,7 @@ def temporal_contrastive(
     embeddings: Any,
     labels: Any = None,
     temperature: float = 0.07,
-    normalization: str = "paper",
+    normalization: str = "mean",
 ) -> Any:
     """Pull the embeddings of one image or class together over time and views.
 

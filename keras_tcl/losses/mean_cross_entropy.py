@@ -13,12 +13,12 @@ class MeanCrossEntropy(TemporalLoss):
     """Cross entropy of the logits' mean over time, the paper's baseline.
 
     ```
-    loss = sum_v CE(softmax(1/T sum_t O_t), y)
+    loss = 1/V sum_v CE(softmax(1/T sum_t O_t), y)
     ```
 
     The paper calls `O_t` a probability; its mean is taken over logits, as
     all public code of the field does and as the prediction of a spiking
-    network is read. With several views the terms are summed (eq. 9).
+    network is read. The values of V views are averaged.
 
     Args:
         reduction: Reduction over the batch, as in `keras.losses.Loss`.

@@ -12,6 +12,7 @@ from keras_tcl.losses.contrastive import (
     temporal_contrastive,
 )
 from keras_tcl.losses.mean_cross_entropy import MeanCrossEntropy
+from keras_tcl.losses.tet import cross_entropy_per_step
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -66,7 +67,8 @@ class TCL(MeanCrossEntropy):
         self,
         temperature: float = 0.07,
         weight: float = 0.5,
-        normalization: str = "paper",
+        normalization: str = "mean",
+        per_step: float = 0.0,
         supervised: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "tcl",
@@ -77,6 +79,7 @@ class TCL(MeanCrossEntropy):
         self.normalization = checks.choice(
             "normalization", normalization, NORMALIZATIONS
         )
+        self.per_step = checks.number("per_step", per_step, 0, 1)
         self.supervised = bool(supervised)
 
     @property
@@ -86,6 +89,19 @@ class TCL(MeanCrossEntropy):
     @property
     def needs_hard_labels(self) -> bool:
         return self.needs_embeddings and self.supervised
+
+    def classification(self, targets: Any, logits: Any) -> Any:
+        values = 0.0
+        if self.per_step < 1:
+            of_mean = super().classification(targets, logits)
+            values = (1.0 - self.per_step) * of_mean
+        if self.per_step > 0:
+            values = values + self.per_step * cross_entropy_per_step(
+                targets, logits
+            )
+        if self.normalization == "paper":
+            values = values * logits.shape[1]  # Eq. 9 sums over the views.
+        return values
 
     def contrastive(self, targets: Any, embeddings: Mapping[str, Any]) -> Any:
         labels = ops.argmax(targets, axis=-1) if self.supervised else None
@@ -109,6 +125,7 @@ class TCL(MeanCrossEntropy):
             "temperature": self.temperature,
             "weight": self.weight,
             "normalization": self.normalization,
+            "per_step": self.per_step,
             "supervised": self.supervised,
         }
 
@@ -151,11 +168,18 @@ class STCL(TCL):
         self,
         temperature: float = 0.07,
         weight: float = 5.0,
-        normalization: str = "paper",
+        normalization: str = "mean",
+        per_step: float = 0.0,
         supervised: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "stcl",
     ) -> None:
         super().__init__(
-            temperature, weight, normalization, supervised, reduction, name
+            temperature,
+            weight,
+            normalization,
+            per_step,
+            supervised,
+            reduction,
+            name,
         )

@@ -104,7 +104,7 @@ class TemporalLoss(keras.losses.Loss):
             logits: float32 `(batch, views, timesteps, classes)`.
 
         Returns:
-            Tensor of shape `(batch, views)`; the views are summed.
+            Tensor of shape `(batch, views)`; the mean over views counts.
         """
         raise NotImplementedError
 
@@ -139,7 +139,7 @@ class TemporalLoss(keras.losses.Loss):
                 f"{tuple(logits.shape)}."
             )
         values = self.classification(targets, logits)
-        components = {"classification": ops.sum(values, axis=1)}
+        components = {"classification": ops.mean(values, axis=1)}
         if self.needs_embeddings:
             components["contrastive"] = self.contrastive(targets, embeddings)
         return components

@@ -14,8 +14,8 @@ class TET(TemporalLoss):
     """Mean over time of each step's own cross entropy.
 
     ```
-    loss = sum_v (1 - r) 1/T sum_t CE(softmax(O_t), y)
-                 + r mean_{t,c} (O_t,c - target)^2
+    loss = 1/V sum_v (1 - r) 1/T sum_t CE(softmax(O_t), y)
+                     + r mean_{t,c} (O_t,c - target)^2
     ```
 
     with `r` the `regularization`. The TCL paper's comparison is `r = 0`; the
@@ -63,10 +63,7 @@ class TET(TemporalLoss):
         self.target = checks.number("target", target)
 
     def classification(self, targets: Any, logits: Any) -> Any:
-        log_probabilities = ops.mean(ops.log_softmax(logits), axis=2)
-        values = -ops.sum(
-            ops.expand_dims(targets, 1) * log_probabilities, axis=-1
-        )
+        values = cross_entropy_per_step(targets, logits)
         if self.regularization == 0:
             return values
         distance = ops.mean(ops.square(logits - self.target), axis=(2, 3))
@@ -80,3 +77,9 @@ class TET(TemporalLoss):
             "regularization": self.regularization,
             "target": self.target,
         }
+
+
+def cross_entropy_per_step(targets: Any, logits: Any) -> Any:
+    """Mean over time of each step's cross entropy, `(batch, views)`."""
+    log_probabilities = ops.mean(ops.log_softmax(logits), axis=2)
+    return -ops.sum(ops.expand_dims(targets, 1) * log_probabilities, axis=-1)
