@@ -78,17 +78,24 @@ def build(configuration: Configuration) -> keras_tcl.TCLModel:
     )
 
 
+def loss_of(configuration: Configuration) -> keras_tcl.losses.TemporalLoss:
+    """The loss as the paper prints it, unless the options say otherwise."""
+    options = dict(configuration.loss_options)
+    if configuration.loss in ("TCL", "STCL"):
+        options = {"normalization": "paper", "per_step": 0.0, **options}
+    return getattr(keras_tcl.losses, configuration.loss)(**options)
+
+
 def compile_model(
     model: keras_tcl.TCLModel, configuration: Configuration, steps: int
 ) -> None:
     """The paper's recipe: SGD whose rate falls to 0 in a cosine."""
-    loss = getattr(keras_tcl.losses, configuration.loss)
     rate = keras.optimizers.schedules.CosineDecay(
         configuration.learning_rate, configuration.epochs * steps
     )
     model.compile(
         L2SGD(rate, configuration.momentum, configuration.weight_decay),
-        loss(**configuration.loss_options),
+        loss_of(configuration),
         metrics=["accuracy"],
     )
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras_tcl import checks
 from keras_tcl.losses.log_denominator import log_denominator
 
-NORMALIZATIONS = ("paper", "mean")
+NORMALIZATIONS = ("mean", "paper")
 
 # A vector whose components add up to no more has no direction worth learning.
 _SMALLEST = 1e-6
@@ -36,12 +37,14 @@ def temporal_contrastive(
     | `labels` | every `(p, w, t')` with the label of `i` (eq. 10) | `V * B_i` |
     | `None` | every `(i, w, t')` (eq. 7) | 1 |
 
-    `B_i` is the number of images in the batch with the label of `i`, itself
-    included, so `V * B_i` is the paper's `|P(i)|`: it counts samples and not
-    their time steps. `normalization="mean"` takes for `n_i` the number of
-    positives, as SupCon does. Without labels, `"paper"` is exactly eq. 7 for
-    one view and eq. 6 (SimCLR) for two views and one time step. The mean over
-    the batch takes the place of the paper's sum over `i`.
+    `n_i` is the number of positives, as in SupCon: the value is a mean, near
+    `log(B V T)` before training, whatever T and the classes in the batch.
+    `normalization="paper"` takes what is printed, see the table; `B_i` is the
+    number of images in the batch with the label of `i`, itself included, so
+    `V * B_i` is the paper's `|P(i)|`: it counts samples and not their time
+    steps, and the value grows with T. Without labels, `"paper"` is exactly
+    eq. 7 for one view and eq. 6 (SimCLR) for two views and one time step. The
+    mean over the batch takes the place of the paper's sum over `i`.
 
     An anchor without positives contributes 0, and so does its gradient. An
     embedding of zeros stays zero and receives no gradient. The computation is
@@ -55,8 +58,8 @@ def temporal_contrastive(
             learn from images alone. Defaults to `None`.
         temperature: Float above 0; small values weigh hard negatives more.
             Defaults to `0.07`.
-        normalization: `"paper"` or `"mean"`, see above. Defaults to
-            `"paper"`.
+        normalization: `"mean"` or `"paper"`, see above. Defaults to
+            `"mean"`.
 
     Returns:
         float32 tensor of shape `(batch,)`.
@@ -69,7 +72,7 @@ def temporal_contrastive(
     >>> embeddings = np.ones((3, 2, 4, 16))  # Three samples, all alike.
     >>> values = keras_tcl.losses.temporal_contrastive(embeddings, [0, 1, 1])
     >>> [round(v, 3) for v in keras.ops.convert_to_numpy(values).tolist()]
-    [10.974, 11.758, 11.758]
+    [3.135, 3.135, 3.135]
 
     Reference: equations 6, 7 and 10 of the temporal contrastive learning
     paper; [SupCon](https://arxiv.org/abs/2004.11362), `L_out`;
@@ -132,6 +135,11 @@ def _unit_length(x: Any) -> Any:
 
 def _same_label(labels: Any, batch: int | None) -> Any:
     """Return the `(batch, batch)` matrix of ones where labels agree."""
+    if not ops.is_tensor(labels):
+        # Ids beyond 32 bits would meet on JAX; their ranks do not.
+        labels = np.asarray(labels)
+        ranks = np.unique(labels, return_inverse=True)[1]
+        labels = ranks.reshape(labels.shape).astype("int32")
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
     if (

@@ -9,6 +9,7 @@ import keras_tcl
 from benchmarks.paper.artefacts import ARTEFACTS, METHODS, cells_of
 from benchmarks.paper.runner import runs_of
 from benchmarks.paper.scales import DIGITS, FULL, SCALES, SMALL, find_scale
+from benchmarks.paper.training import loss_of
 
 
 def accuracy(artefact, name):
@@ -107,12 +108,19 @@ def test_full_is_the_recipe_of_the_paper():
 
 def test_methods_are_losses_with_the_settings_of_the_paper():
     losses = {
-        method: getattr(keras_tcl.losses, name)(**options)
-        for method, (name, options) in METHODS.items()
+        c.method: loss_of(c.configuration)
+        for c in [
+            *cells_of("table1", FULL),
+            *cells_of("figure2", FULL),
+        ]
     }
+    assert set(losses) == set(METHODS)
     assert all(isinstance(v, keras.losses.Loss) for v in losses.values())
     assert (losses["TCL"].temperature, losses["TCL"].weight) == (0.07, 0.5)
     assert (losses["STCL"].temperature, losses["STCL"].weight) == (0.07, 5.0)
+    for method in ("TCL", "STCL"):
+        assert losses[method].normalization == "paper"
+        assert losses[method].per_step == 0
     assert losses["STCL w/o CL"].views == 2
     assert not losses["STCL w/o CL"].needs_embeddings
 

@@ -31,12 +31,14 @@ def embeddings(views, timesteps, samples=5, features=3, seed=0):
     return generator.normal(size=shape).astype("float32").astype("float64")
 
 
-def values(x, labels=None, dtype="float32", **settings):
+def values(x, labels=None, dtype="float32", normalization="paper", **settings):
+    settings["normalization"] = normalization
     x = ops.convert_to_tensor(x, dtype)
     return ops.convert_to_numpy(temporal_contrastive(x, labels, **settings))
 
 
-def objective(x, labels=None, **settings):
+def objective(x, labels=None, normalization="paper", **settings):
+    settings["normalization"] = normalization
     loss = temporal_contrastive(x, labels, **settings)
     return ops.sum(ops.multiply(loss, WEIGHTS[: x.shape[0]]))
 
@@ -240,6 +242,11 @@ def test_label_types(dtype):
 def test_large_class_ids_stay_apart():
     x = embeddings(views=1, timesteps=3)
     np.testing.assert_array_equal(values(x, 30_000 + LABELS), values(x, LABELS))
+    # To JAX, integers have 32 bits, and floats 24 of precision.
+    for distance in (2**32, 1, 2.0**40 + 1):
+        np.testing.assert_array_equal(
+            values(x, 10**9 + distance * LABELS), values(x, LABELS)
+        )
 
 
 def test_nan_is_not_hidden():
@@ -268,7 +275,17 @@ def test_unknown_batch_size(labels):
     arguments = (x,) if labels is None else (x, labels)
     result = traced_with_unknown_batch(temporal_contrastive)(*arguments)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(result), values(x, labels), rtol=1e-5
+        ops.convert_to_numpy(result),
+        values(x, labels, normalization="mean"),
+        rtol=1e-5,
+    )
+
+
+def test_the_mean_is_the_default():
+    x = embeddings(views=2, timesteps=2)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(temporal_contrastive(x.astype("float32"), LABELS)),
+        values(x, LABELS, normalization="mean"),
     )
 
 
@@ -305,7 +322,7 @@ def test_refuses_temperature(temperature):
 
 def test_refuses_normalization():
     with pytest.raises(
-        ValueError, match=r"one of 'paper', 'mean'.*normalization='sum'"
+        ValueError, match=r"one of 'mean', 'paper'.*normalization='sum'"
     ):
         temporal_contrastive(np.ones((2, 3, 4)), normalization="sum")
 

@@ -21,12 +21,9 @@ def outputs(embeddings=EMBEDDINGS):
     return {"logits": LOGITS, "embeddings": {"stage4": embeddings}}
 
 
-def test_defaults_are_the_papers():
-    config = STCL().get_config()
-    assert config["weight"] == 5.0
-    assert config["temperature"] == 0.07
-    assert config["normalization"] == "paper"
-    assert config["supervised"] is True
+def as_printed(**settings):
+    settings = {"normalization": "paper", "weight": 5.0, **settings}
+    return STCL(per_step=0.0, temperature=0.07, **settings)
 
 
 @pytest.mark.parametrize("supervised", [True, False])
@@ -41,19 +38,22 @@ def test_is_equation_9(supervised):
             expected[i] += cross_entropy(
                 LOGITS[i, v].mean(axis=0), np.eye(3)[label]
             )
-    loss = STCL(supervised=supervised, reduction=None)
+    loss = as_printed(supervised=supervised, reduction=None)
     np.testing.assert_allclose(
         ops.convert_to_numpy(loss(LABELS, outputs())), expected, rtol=1e-5
     )
 
 
-def test_without_contrast_is_the_sum_of_two_baselines():
-    baseline = MeanCrossEntropy()
+@pytest.mark.parametrize(
+    ("normalization", "combine"), [("mean", np.mean), ("paper", np.sum)]
+)
+def test_without_contrast_is_the_baseline_of_both_views(normalization, combine):
+    loss = as_printed(weight=0, normalization=normalization)
+    views = [
+        float(MeanCrossEntropy()(LABELS, LOGITS[:, view])) for view in (0, 1)
+    ]
     np.testing.assert_allclose(
-        float(STCL(weight=0)(LABELS, {"logits": LOGITS})),
-        float(baseline(LABELS, LOGITS[:, 0]))
-        + float(baseline(LABELS, LOGITS[:, 1])),
-        rtol=1e-6,
+        float(loss(LABELS, {"logits": LOGITS})), combine(views), rtol=1e-6
     )
 
 
@@ -79,7 +79,7 @@ def test_views_are_interchangeable():
 
 
 def test_gradient_reaches_the_embeddings():
-    loss = STCL(weight=2.0)
+    loss = as_printed(weight=2.0)
     _, gradient = value_and_gradient(
         lambda x: loss(LABELS, outputs(x)), EMBEDDINGS
     )

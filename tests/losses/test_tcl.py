@@ -33,12 +33,18 @@ def components(loss, y_pred, labels=LABELS):
 @pytest.mark.parametrize(
     ("settings", "reference"),
     [
-        ({}, lambda x: equation_10(x, LABELS, 0.07)),
+        (
+            {"normalization": "paper"},
+            lambda x: equation_10(x, LABELS, 0.07),
+        ),
         (
             {"normalization": "mean", "temperature": 0.5},
             lambda x: mean_over_positives(x, LABELS, 0.5),
         ),
-        ({"supervised": False}, lambda x: equation_7(x, 0.07)),
+        (
+            {"normalization": "paper", "supervised": False},
+            lambda x: equation_7(x, 0.07),
+        ),
     ],
     ids=["paper", "mean", "unsupervised"],
 )
@@ -52,7 +58,7 @@ def test_is_equation_8(settings, reference):
         [reference(x).mean(axis=1) for x in y_pred["embeddings"].values()],
         axis=0,
     )
-    loss = TCL(**settings)
+    loss = TCL(**{"temperature": 0.07, **settings}, weight=0.5, per_step=0)
     result = components(loss, y_pred)
     np.testing.assert_allclose(
         result["classification"], classification, rtol=1e-5
@@ -63,6 +69,24 @@ def test_is_equation_8(settings, reference):
         np.mean(classification + 0.5 * contrastive),
         rtol=1e-5,
     )
+
+
+@pytest.mark.parametrize("share", [0.25, 1])
+def test_share_of_the_cross_entropy_at_every_step(share):
+    y_pred = outputs(views=2)
+    result = components(TCL(per_step=share), y_pred)["classification"]
+    expected = [
+        np.mean(
+            [
+                (1 - share) * cross_entropy(x.mean(axis=0), np.eye(3)[label])
+                + share
+                * np.mean([cross_entropy(step, np.eye(3)[label]) for step in x])
+                for x in logits
+            ]
+        )
+        for logits, label in zip(y_pred["logits"], LABELS, strict=True)
+    ]
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
 def test_labels_play_no_part_in_the_unsupervised_term():
@@ -104,6 +128,7 @@ def test_sample_weight_scales_the_samples_own_terms():
         ({"weight": True}, "of at least 0.*Received: weight=True"),
         ({"weight": np.nan}, "of at least 0.*Received: weight=nan"),
         ({"weight": "much"}, "of at least 0.*Received: weight='much'"),
+        ({"per_step": 1.5}, "between 0 and 1.*Received: per_step=1.5"),
         ({"normalization": "sum"}, "one of.*Received: normalization='sum'"),
     ],
 )

@@ -217,7 +217,8 @@ def test_config_holds_every_argument():
     settings = {
         "temperature": 0.2,
         "weight": 2.0,
-        "normalization": "mean",
+        "normalization": "paper",
+        "per_step": 0.25,
         "supervised": False,
         "reduction": "sum",
         "name": "mine",

@@ -18,13 +18,13 @@ def reference(logits, regularization=0.0, target=1.0):
                 values[i] += (
                     (1 - regularization)
                     * cross_entropy(logits[i, v, t], np.eye(3)[LABELS[i]])
-                    / timesteps
+                    / (views * timesteps)
                 )
                 for c in range(classes):
                     values[i] += (
                         regularization
                         * (logits[i, v, t, c] - target) ** 2
-                        / (timesteps * classes)
+                        / (views * timesteps * classes)
                     )
     return values
 
