@@ -102,6 +102,77 @@ def test_public_names_are_those_of_the_snapshot():
     )
 
 
+# Hides packages from the imports that follow, as if they were not installed.
+HIDDEN = """
+import sys
+class Hiding:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, *args):
+        if name.partition(".")[0] not in {hidden}:
+            return self.finder.find_spec(name, *args)
+sys.meta_path[:] = map(Hiding, sys.meta_path)
+import keras_tcl
+"""
+
+
+def import_without(hidden, **environment):
+    """What is written by an import that fails."""
+    result = subprocess.run(
+        [sys.executable, "-c", HIDDEN.format(hidden=hidden)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 1
+    return result.stderr
+
+
+@pytest.mark.once
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
+def test_a_backend_that_is_not_installed(backend):
+    """One traceback, of one line of ours, and what to do."""
+    message = import_without([backend], KERAS_BACKEND=backend)
+    assert message.count("Traceback") == 1
+    assert message.count("File") == 2
+    last = message.splitlines()[-1]
+    assert last.startswith(
+        f"ImportError: Keras takes {backend} as its backend by the environment "
+        f"variable KERAS_BACKEND, and {backend} is not installed. Install it "
+        f'(`pip install "keras-tcl[{backend}]"`)'
+    )
+    for other in {"jax", "torch", "tensorflow"} - {backend}:
+        is_installed = importlib.util.find_spec(other) is not None
+        assert (f"KERAS_BACKEND={other}" in last) is is_installed
+
+
+@pytest.mark.once
+@pytest.mark.slow
+def test_no_backend_at_all(tmp_path):
+    """Keras' file of settings is named where no variable is set."""
+    message = import_without(
+        ["jax", "torch", "tensorflow"],
+        KERAS_BACKEND="",
+        KERAS_HOME=str(tmp_path),
+    )
+    assert message.splitlines()[-1] == (
+        "ImportError: Keras takes tensorflow as its backend by "
+        f"{tmp_path}/keras.json or its own default, and tensorflow is not "
+        'installed. Install it (`pip install "keras-tcl[tensorflow]"`).'
+    )
+
+
+@pytest.mark.once
+@pytest.mark.slow
+def test_another_package_that_is_missing_is_what_python_says():
+    message = import_without(["numpy"])
+    assert message.splitlines()[-1] == (
+        "ModuleNotFoundError: No module named 'numpy'"
+    )
+
+
 @pytest.mark.once
 @pytest.mark.slow
 def test_backend_can_be_switched_without_another_change():

@@ -163,6 +163,32 @@ def spiking_resnet(
 
 
 @variant(of=sew_resnet)
+def sew_resnet8(*args: Any, **kwargs: Any) -> keras.Model:
+    """The SEW-ResNet-8, a small one for small data (0.08 M parameters).
+
+    As of the CIFAR networks of ResNet's paper: 6n + 2 layers, n blocks in each
+    of three stages of 16, 32 and 64 channels.
+
+    Reference:
+
+    - [He et al., 2015](https://arxiv.org/abs/1512.03385)
+    """
+    return sew_resnet.network([1, 1, 1], [16, 32, 64], *args, **kwargs)
+
+
+@variant(of=sew_resnet)
+def sew_resnet14(*args: Any, **kwargs: Any) -> keras.Model:
+    """The SEW-ResNet-14 (0.18 M parameters); see `keras_tcl.sew_resnet8`."""
+    return sew_resnet.network([2, 2, 2], [16, 32, 64], *args, **kwargs)
+
+
+@variant(of=sew_resnet)
+def sew_resnet20(*args: Any, **kwargs: Any) -> keras.Model:
+    """The SEW-ResNet-20 (0.27 M parameters); see `keras_tcl.sew_resnet8`."""
+    return sew_resnet.network([3, 3, 3], [16, 32, 64], *args, **kwargs)
+
+
+@variant(of=sew_resnet)
 def sew_resnet18(*args: Any, **kwargs: Any) -> keras.Model:
     """The SEW-ResNet-18 of the paper (11.2 M parameters)."""
     return sew_resnet.network(
