@@ -142,7 +142,10 @@ def read_aedat4(path: Any) -> Recording:
             for packet in decoder
             if "events" in packet and packet["stream_id"] == first
         ]
-    except RuntimeError as error:
+    except BaseException as error:
+        # The package is written in Rust, whose panics are no `Exception`.
+        if type(error).__name__ not in ("RuntimeError", "PanicException"):
+            raise
         raise ValueError(
             f"{path} is not a whole AEDAT-4 file ({error}). Fetch it again."
         ) from error

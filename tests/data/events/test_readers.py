@@ -1,6 +1,7 @@
 import os
 import pathlib
 import sys
+import types
 import warnings
 
 import numpy as np
@@ -147,6 +148,30 @@ def test_real_aedat4_cut_off(tmp_path, kept):
     path = write_bytes(tmp_path / "a.aedat4", content[:kept])
     with pytest.raises(ValueError, match="a.aedat4 is not a whole AEDAT-4"):
         read_recording(path)
+
+
+def test_real_aedat4_damaged_so_that_its_decoder_panics(tmp_path):
+    """Rust's panic is a BaseException, which passes `except Exception`."""
+    pytest.importorskip("aedat")
+    content = bytearray(real("recordings/sample.aedat4").read_bytes())
+    random = np.random.default_rng(34)
+    for place in random.integers(0, 5000, 3):
+        content[place] = random.integers(256)
+    path = write_bytes(tmp_path / "a.aedat4", content)
+    with pytest.raises(ValueError, match="a.aedat4 is not a whole .*range"):
+        read_recording(path)
+
+
+def test_what_interrupts_the_decoder_is_no_damage(tmp_path, monkeypatch):
+    class Decoder:
+        def __init__(self, path):
+            raise KeyboardInterrupt
+
+    module = types.ModuleType("aedat")
+    module.Decoder = Decoder
+    monkeypatch.setitem(sys.modules, "aedat", module)
+    with pytest.raises(KeyboardInterrupt):
+        read_recording(tmp_path / "a.aedat4")
 
 
 def test_aedat4_without_the_package(tmp_path, monkeypatch):
