@@ -81,6 +81,23 @@ def test_subset_of_a_mask():
         Subset(source, np.zeros(10, bool))
 
 
+@pytest.mark.parametrize("indices", [[-1], [10], [0, 2**40], [0.5], [[0]]])
+def test_subset_of_what_is_not_there(indices):
+    with pytest.raises(ValueError, match="whole numbers from 0 to 9.*Received"):
+        Subset(array_source(), indices)
+
+
+@pytest.mark.parametrize("indices", [[], np.zeros(0, int), ()])
+def test_subset_of_nothing(indices):
+    with pytest.raises(ValueError, match="no examples"):
+        Subset(array_source(), indices)
+
+
+def test_joined_of_nothing():
+    with pytest.raises(ValueError, match="at least one"):
+        Joined([])
+
+
 def test_joined_reads_across_its_parts():
     joined = Joined([array_source(4), array_source(3, start=100)])
     assert len(joined) == 7
