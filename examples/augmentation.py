@@ -90,9 +90,7 @@ def augmented(batches, name):
 
     import keras_cv
 
-    layer = keras_cv.layers.RandAugment(
-        value_range=(0, 255), augmentations_per_image=2, magnitude=0.3
-    )
+    layer = keras_cv.layers.GridMask(ratio_factor=(0.2, 0.5))
     return batches.as_tf().map(two_views_in_tf(layer)), None, losses.STCL()
 
 
