@@ -1,9 +1,11 @@
 """The training of a spiking network with a temporal loss."""
 
+import contextvars
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_tcl import checks, graph, inputs
@@ -11,12 +13,16 @@ from keras_tcl.augmentation import recipes
 from keras_tcl.graph import LOGITS
 from keras_tcl.inference import latency
 from keras_tcl.layers import ProjectionHead
-from keras_tcl.losses import MeanCrossEntropy, TemporalLoss
+from keras_tcl.losses import TemporalLoss
 from keras_tcl.models.network import classification_network
 from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits
 from keras_tcl.training.remat import Remat, check_remat
+
+# Whether a temporal loss is to be evaluated. A model may be at work in several
+# threads at once.
+_evaluating = contextvars.ContextVar("evaluating", default=False)
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -130,12 +136,16 @@ class TCLModel(NetworkModel):
     # --- Views, network, loss -----------------------------------------------
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        if not training:
-            x = inputs.as_views(x)[0]
-            return ops.mean(latency.step_logits(self.network, x), axis=1)
-        views, count = self._views(x)
-        if self._remat is None:
-            outputs = graph.run(self.network, views, training=True)
+        if training or _evaluating.get():
+            return self._outputs(x, bool(training))
+        x = inputs.as_views(x)[0]
+        return ops.mean(latency.step_logits(self.network, x), axis=1)
+
+    def _outputs(self, x: Any, training: bool) -> dict[str, Any]:
+        """What a temporal loss compares: of each view, stage and time step."""
+        views, count = self._views(x) if training else self._one_view(x)
+        if not training or self._remat is None:
+            outputs = graph.run(self.network, views, training)
         else:
             outputs, losses = self._remat(views)
             self.add_loss(losses)
@@ -149,6 +159,9 @@ class TCLModel(NetworkModel):
             if self._wants_embeddings
         }
         logits = ops.cast(outputs[LOGITS], "float32")
+        if not training:  # As `predict` says it.
+            finite = inputs.are_finite(inputs.as_views(x)[0])
+            logits = ops.where(finite[:, None, None], logits, float("nan"))
         return {"logits": unfold(logits), "embeddings": embeddings}
 
     def train_step(self, *args: Any) -> Any:
@@ -159,6 +172,15 @@ class TCLModel(NetworkModel):
         _check_views(x, self.loss, bool(self.view_augmenters))
         return super().train_step(*state, data)
 
+    def test_step(self, *args: Any) -> Any:
+        # Keras' own step calls the model as `predict` does. For this loss, it
+        # is to answer as in training.
+        token = _evaluating.set(isinstance(self.loss, TemporalLoss))
+        try:
+            return super().test_step(*args)
+        finally:
+            _evaluating.reset(token)
+
     def compute_loss(
         self,
         x: Any = None,
@@ -167,32 +189,26 @@ class TCLModel(NetworkModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        in_training = isinstance(y_pred, dict)
-        logits = _mean_logits(y_pred)
         loss = self.loss
         if not isinstance(loss, TemporalLoss):
+            logits = _mean_logits(y_pred)
             total = super().compute_loss(x, y, logits, sample_weight, training)
-            return self._spared(total, x) if in_training else total
+            return self._spared(total, x) if training else total
         if y is None:
             raise ValueError(
                 "Labels are missing: the loss needs `y`. Received data of "
                 "inputs alone."
             )
-        self._count_loss_as_built(y, logits)
-        if not in_training:
-            # The classification of mean logits, whatever the loss, so that
-            # the validation losses of different methods compare.
-            loss = MeanCrossEntropy(reduction=loss.reduction)
-            # By `call`: the loss itself would look at the labels' values.
-            values = loss.call(y, logits[:, None, None])
-            return loss.reduce(values, sample_weight)
         terms = loss.components(y, y_pred)
+        valid = loss.valid(y, self.classes)
+        if not training:  # Where no step is spared, the result shows it.
+            terms = {k: ops.where(valid, v, np.nan) for k, v in terms.items()}
         for name, values in terms.items():
             self.terms[name].update_state(values, sample_weight)
         total = loss.reduce(loss.total(terms), sample_weight)
         for extra in self.losses:
             total = total + ops.sum(extra)
-        return self._spared(total, x, loss.valid(y, self.classes))
+        return self._spared(total, x, valid) if training else total
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -200,14 +216,48 @@ class TCLModel(NetworkModel):
         results = super().compute_metrics(
             x, y, _mean_logits(y_pred), sample_weight
         )
-        in_training = isinstance(y_pred, dict)
-        if not in_training:
+        if _evaluating.get() or not isinstance(y_pred, dict):
             results = without_faults(results)
-        if not in_training or not isinstance(self.loss, TemporalLoss):
+        if not isinstance(self.loss, TemporalLoss):
             del results["classification_loss"]
-        if not in_training or not self._wants_embeddings:
+        if not self._wants_embeddings:
             del results["contrastive_loss"]
         return results
+
+    def evaluate(
+        self, *args: Any, return_dict: bool = False, **kwargs: Any
+    ) -> Any:
+        """Returns the loss and metrics, as `keras.Model.evaluate` does.
+
+        The loss is the compiled one, as in training, of one view and without
+        augmentation. Its terms have names: `return_dict=True` returns them.
+        """
+        logs = super().evaluate(*args, return_dict=True, **kwargs)
+        return logs if return_dict else self._listed(logs)
+
+    def train_on_batch(
+        self, *args: Any, return_dict: bool = False, **kwargs: Any
+    ) -> Any:
+        logs = super().train_on_batch(*args, return_dict=True, **kwargs)
+        return logs if return_dict else self._listed(logs)
+
+    def test_on_batch(
+        self, *args: Any, return_dict: bool = False, **kwargs: Any
+    ) -> Any:
+        logs = super().test_on_batch(*args, return_dict=True, **kwargs)
+        return logs if return_dict else self._listed(logs)
+
+    def _listed(self, logs: dict[str, Any]) -> Any:
+        """Values in Keras' order, the loss first; those of `terms` left out.
+
+        `loss, accuracy = model.evaluate(x, y)` is to work under any loss.
+        """
+        metrics = [m for x in self.metrics for m in getattr(x, "metrics", [x])]
+        names = [metric.name for metric in metrics]
+        order = sorted(logs, key=lambda k: (*names, k).index(k))
+        terms = {metric.name for metric in self.terms.values()}
+        values = [logs[name] for name in order if name not in terms]
+        return values if len(values) > 1 else values[0]
 
     def compile(
         self,
@@ -249,6 +299,9 @@ class TCLModel(NetworkModel):
             }
         for head in self.heads.values():
             head.trainable = self._wants_embeddings
+        if isinstance(self.loss, TemporalLoss):
+            logits = keras.KerasTensor((None, self.classes))
+            self._count_loss_as_built(keras.KerasTensor((None,)), logits)
         self._forget_compiled_functions()
 
     def get_compile_config(self) -> Any:
@@ -302,6 +355,12 @@ class TCLModel(NetworkModel):
         )
         head.build(tuple(self.stages[stage].shape))
         return head
+
+    def _one_view(self, x: Any) -> tuple[Any, int]:
+        """The first view, as it is, in float32; and 1."""
+        x = inputs.as_views(x)[0]
+        inputs.check_sample_shape(x.shape[1:], self.sample_shape)
+        return inputs.without_invalid(x), 1
 
     def _views(self, x: Any) -> tuple[Any, int]:
         """Views `[batch * V, ...]` in float32 and V; augmented, or as given."""
