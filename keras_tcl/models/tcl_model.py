@@ -263,6 +263,7 @@ class TCLModel(NetworkModel):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
+        loss_weights: Any = None,
         *args: Any,
         remat: str | None = None,
         **kwargs: Any,
@@ -272,8 +273,9 @@ class TCLModel(NetworkModel):
         Args:
             optimizer: As for Keras.
             loss: A loss of `keras_tcl.losses`, or any Keras loss of logits.
-                The strings `"sparse_categorical_crossentropy"` and
-                `"categorical_crossentropy"` are understood to take logits.
+                A name, class or function of `keras.losses` is told that it
+                gets logits.
+            loss_weights: As for Keras, with a loss of Keras.
             *args: As for Keras.
             remat: What training computes twice to keep less in memory
                 (gradient checkpointing): `None` for nothing, `"stage"` or
@@ -282,9 +284,16 @@ class TCLModel(NetworkModel):
                 keeps least. The results are the same; a step takes about a
                 forward pass longer. Defaults to `None`.
             **kwargs: As for Keras: `metrics`, `jit_compile`, ...
+
+        Raises:
+            ValueError: If the loss takes probabilities, or does not fit the
+                network or the other arguments; see the message.
         """
         check_remat(remat)
-        super().compile(optimizer, loss_of_logits(loss), *args, **kwargs)
+        loss = loss_of_logits(loss)
+        if isinstance(loss, TemporalLoss):
+            _check_temporal(loss, loss_weights, self.classes)
+        super().compile(optimizer, loss, loss_weights, *args, **kwargs)
         self._remat_choice = remat
         self._remat = Remat(self.network, remat) if remat else None
         if self._wants_embeddings and not self.embedding_stages:
@@ -384,6 +393,23 @@ def _mean_logits(y_pred: Any) -> Any:
     if isinstance(y_pred, dict):
         return ops.mean(y_pred["logits"], axis=(1, 2))
     return y_pred
+
+
+def _check_temporal(loss: Any, loss_weights: Any, classes: int) -> None:
+    """Raise a ValueError for what a temporal loss cannot learn with."""
+    if loss_weights is not None:
+        raise ValueError(
+            f"The loss {loss!r} is the only one, and its terms are weighed by "
+            "its own arguments, such as `weight`: leave `loss_weights` out. "
+            f"Received: loss_weights={loss_weights!r}."
+        )
+    if classes < 2:
+        raise ValueError(
+            f"The loss {loss!r} tells classes apart, and the network has one "
+            "output. For one number, or two classes told by one, compile a "
+            'loss of Keras: "mse", or '
+            "`keras.losses.BinaryCrossentropy(from_logits=True)`."
+        )
 
 
 def _check_views(x: Any, loss: Any, has_augmenter: bool) -> None:

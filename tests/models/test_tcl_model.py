@@ -733,6 +733,53 @@ def test_probabilities_loss_is_refused():
         )
 
 
+def test_loss_weights_count_or_are_refused():
+    model = tiny.network()
+    with pytest.raises(ValueError, match="such as `weight`.*=0.5"):
+        model.compile("sgd", STCL(), loss_weights=0.5)
+    x, y = tiny.images(4)
+    values = []
+    for weights in (None, 0.5):
+        model.compile("sgd", "sparse_categorical_crossentropy", weights)
+        values.append(model.evaluate(x, y, verbose=0))
+    assert values[1] == pytest.approx(0.5 * values[0])
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "mse"])
+def test_one_output(loss):
+    """Two classes told by the sign, or a number."""
+    model = tiny.network(classes=1)
+    x, y = tiny.images()
+    y = (y > 0).astype("float32")
+    model.compile(keras.optimizers.Adam(0.01), loss, run_eagerly=EAGER)
+    history = model.fit(x, y, epochs=3, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    logits = model.predict(x, verbose=0)[:, 0]
+    expected = np.square(y - logits).mean()
+    if loss == "binary_crossentropy":
+        expected = (np.logaddexp(0, logits) - y * logits).mean()
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match="the network has one output"):
+        model.compile("sgd", TCL())
+
+
+def test_several_labels_of_one_sample():
+    model = tiny.network()
+    x, y = tiny.images()
+    labels = np.eye(tiny.CLASSES, dtype="float32")[y]
+    labels[:, 0] = 1.0
+    model.compile("sgd", "binary_crossentropy", run_eagerly=EAGER)
+    assert np.isfinite(model.fit(x, labels, verbose=0).history["loss"][0])
+    logits = model.predict(x, verbose=0)
+    expected = (np.logaddexp(0, logits) - labels * logits).mean()
+    assert model.evaluate(x, labels, verbose=0) == pytest.approx(
+        expected, rel=1e-4
+    )
+    model.compile("sgd", STCL(), run_eagerly=EAGER)
+    with pytest.raises(ValueError, match="needs one certain class|sum"):
+        model.fit(x, labels, verbose=0)
+
+
 def test_pixels_between_0_and_1_are_warned_about():
     model = tiny.network()
     x, _ = tiny.images(4)
