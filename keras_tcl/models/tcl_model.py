@@ -4,6 +4,7 @@ import contextvars
 from collections.abc import Sequence
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 from keras import ops
@@ -16,9 +17,15 @@ from keras_tcl.layers import ProjectionHead
 from keras_tcl.losses import TemporalLoss
 from keras_tcl.models.network import classification_network
 from keras_tcl.models.network_model import NetworkModel
+from keras_tcl.models.step_data import (
+    check_temporal_loss,
+    check_views,
+    one_input,
+)
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits
 from keras_tcl.training.remat import Remat, check_remat
+from keras_tcl.training.terms import term_metrics
 
 # Whether a temporal loss is to be evaluated. A model may be at work in several
 # threads at once.
@@ -60,7 +67,12 @@ class TCLModel(NetworkModel):
             for a contrastive loss. Defaults to all ("deep contrastive
             supervision").
         weights: Path of a `.weights.h5` file, or `None`.
-        **kwargs: `name` and `dtype`, as for any Keras model.
+        skip_mismatch: Boolean, whether layers whose weights in the file have
+            another shape keep their own, such as the classifier of another
+            number of classes. Defaults to `False`.
+        **kwargs: `name`, as for any Keras model, and `dtype`, the policy that
+            the network was drawn with and that projection heads get, too.
+            Defaults to that of its neurons.
 
     Call arguments:
         x: Images `[batch, H, W, C]` or event frames
@@ -98,6 +110,7 @@ class TCLModel(NetworkModel):
         projection_dimension: int = 128,
         embedding_stages: Sequence[str] | None = None,
         weights: str | None = None,
+        skip_mismatch: bool = False,
         **kwargs: Any,
     ) -> None:
         if classes is not None:
@@ -123,19 +136,17 @@ class TCLModel(NetworkModel):
             augmenter, self.sample_shape, self.value_range
         )
         self.heads: dict[str, ProjectionHead] = {}
-        self.terms = {
-            name: keras.metrics.Mean(name=f"{name}_loss")
-            for name in ("classification", "contrastive")
-        }
+        self.terms = term_metrics("classification", "contrastive")
         self._remat_choice: str | None = None
         self._remat: Remat | None = None
         self.built = True
         if weights is not None:
-            self.load_weights(weights)
+            self.load_weights(weights, skip_mismatch=skip_mismatch)
 
     # --- Views, network, loss -----------------------------------------------
 
     def call(self, x: Any, training: bool | None = None) -> Any:
+        x = one_input(x)
         if training or _evaluating.get():
             return self._outputs(x, bool(training))
         x = inputs.as_views(x)[0]
@@ -169,7 +180,7 @@ class TCLModel(NetworkModel):
         # Keras' own: one written by hand would lose the loss scaling.
         *state, data = args
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        _check_views(x, self.loss, bool(self.view_augmenters))
+        check_views(one_input(x), self.loss, bool(self.view_augmenters))
         return super().train_step(*state, data)
 
     def test_step(self, *args: Any) -> Any:
@@ -189,7 +200,7 @@ class TCLModel(NetworkModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        loss = self.loss
+        loss, x = self.loss, one_input(x)
         if not isinstance(loss, TemporalLoss):
             logits = _mean_logits(y_pred)
             total = super().compute_loss(x, y, logits, sample_weight, training)
@@ -224,41 +235,6 @@ class TCLModel(NetworkModel):
             del results["contrastive_loss"]
         return results
 
-    def evaluate(
-        self, *args: Any, return_dict: bool = False, **kwargs: Any
-    ) -> Any:
-        """Returns the loss and metrics, as `keras.Model.evaluate` does.
-
-        The loss is the compiled one, as in training, of one view and without
-        augmentation. Its terms have names: `return_dict=True` returns them.
-        """
-        logs = super().evaluate(*args, return_dict=True, **kwargs)
-        return logs if return_dict else self._listed(logs)
-
-    def train_on_batch(
-        self, *args: Any, return_dict: bool = False, **kwargs: Any
-    ) -> Any:
-        logs = super().train_on_batch(*args, return_dict=True, **kwargs)
-        return logs if return_dict else self._listed(logs)
-
-    def test_on_batch(
-        self, *args: Any, return_dict: bool = False, **kwargs: Any
-    ) -> Any:
-        logs = super().test_on_batch(*args, return_dict=True, **kwargs)
-        return logs if return_dict else self._listed(logs)
-
-    def _listed(self, logs: dict[str, Any]) -> Any:
-        """Values in Keras' order, the loss first; those of `terms` left out.
-
-        `loss, accuracy = model.evaluate(x, y)` is to work under any loss.
-        """
-        metrics = [m for x in self.metrics for m in getattr(x, "metrics", [x])]
-        names = [metric.name for metric in metrics]
-        order = sorted(logs, key=lambda k: (*names, k).index(k))
-        terms = {metric.name for metric in self.terms.values()}
-        values = [logs[name] for name in order if name not in terms]
-        return values if len(values) > 1 else values[0]
-
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -292,7 +268,7 @@ class TCLModel(NetworkModel):
         check_remat(remat)
         loss = loss_of_logits(loss)
         if isinstance(loss, TemporalLoss):
-            _check_temporal(loss, loss_weights, self.classes)
+            check_temporal_loss(loss, loss_weights, self.classes)
         super().compile(optimizer, loss, loss_weights, *args, **kwargs)
         self._remat_choice = remat
         self._remat = Remat(self.network, remat) if remat else None
@@ -321,10 +297,25 @@ class TCLModel(NetworkModel):
 
     def check_data(self, x: Any, y: Any = None) -> None:
         value_range = None if self.takes_events else self.value_range
-        inputs.check_inputs(x, self.sample_shape, value_range)
+        inputs.check_inputs(one_input(x), self.sample_shape, value_range)
         loss = getattr(self, "loss", None)
         if isinstance(loss, TemporalLoss) and inputs.is_array(y):
             loss.validate_labels(y, self.classes)
+
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Loads weights, as `keras.Model.load_weights` does.
+
+        A file that was written before the model had projection heads leaves
+        them as they are.
+        """
+        heads = dict(self.heads)
+        if heads and not _has_heads(filepath):
+            self.heads.clear()
+        try:
+            super().load_weights(filepath, *args, **kwargs)
+        finally:
+            if not self.heads:
+                self.heads.update(heads)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -360,7 +351,9 @@ class TCLModel(NetworkModel):
 
     def _head(self, stage: str) -> ProjectionHead:
         head = ProjectionHead(
-            self.projection_dimension, name=f"{stage}_projection"
+            self.projection_dimension,
+            dtype=self.dtype_policy,
+            name=f"{stage}_projection",
         )
         head.build(tuple(self.stages[stage].shape))
         return head
@@ -388,49 +381,16 @@ class TCLModel(NetworkModel):
         return x, count
 
 
+def _has_heads(filepath: Any) -> bool:
+    """Whether a file of weights has those of heads, or is of another kind."""
+    if not h5py.is_hdf5(filepath):
+        return True
+    with h5py.File(filepath) as file:
+        return "heads" in file
+
+
 def _mean_logits(y_pred: Any) -> Any:
     """Mean over views and time of what `call` returned."""
     if isinstance(y_pred, dict):
         return ops.mean(y_pred["logits"], axis=(1, 2))
     return y_pred
-
-
-def _check_temporal(loss: Any, loss_weights: Any, classes: int) -> None:
-    """Raise a ValueError for what a temporal loss cannot learn with."""
-    if loss_weights is not None:
-        raise ValueError(
-            f"The loss {loss!r} is the only one, and its terms are weighed by "
-            "its own arguments, such as `weight`: leave `loss_weights` out. "
-            f"Received: loss_weights={loss_weights!r}."
-        )
-    if classes < 2:
-        raise ValueError(
-            f"The loss {loss!r} tells classes apart, and the network has one "
-            "output. For one number, or two classes told by one, compile a "
-            'loss of Keras: "mse", or '
-            "`keras.losses.BinaryCrossentropy(from_logits=True)`."
-        )
-
-
-def _check_views(x: Any, loss: Any, has_augmenter: bool) -> None:
-    """Compare the views in training data with those the loss asks for.
-
-    Raises:
-        ValueError: If there are others, and no augmenter to make them.
-    """
-    views = getattr(loss, "views", 1)
-    if isinstance(x, (tuple, list)):
-        shapes = [tuple(view.shape) for view in x]
-        if len(x) != views or len(set(shapes)) != 1:
-            raise ValueError(
-                f"The loss {loss!r} wants {views} view(s) of each sample. "
-                f"Received a tuple of views of shapes {shapes}: their number "
-                "must agree with the loss, and their shapes with each other."
-            )
-    elif views > 1 and not has_augmenter:
-        raise ValueError(
-            f"The loss {loss!r} compares {views} views of each sample, but "
-            "the data has one and the model has no augmenter to make others "
-            'from it. Build the model with `augmenter="auto"` or another, or '
-            "give the views as data: `((x1, x2), y)`."
-        )

@@ -57,7 +57,7 @@ def loss_of_logits(loss: Any) -> Any:
     takes_logits = getattr(given, "from_logits", True)
     if kind and "from_logits" in inspect.signature(kind).parameters:
         if inspect.isclass(given) or (is_name and isinstance(given, kind)):
-            make = given if inspect.isclass(given) else type(given)
+            make: Any = given if inspect.isclass(given) else type(given)
             return make(from_logits=True)
         if inspect.isfunction(given):
             return kind(from_logits=True)
