@@ -172,7 +172,7 @@ class TCLModel(NetworkModel):
         loss = self.loss
         if not isinstance(loss, TemporalLoss):
             total = super().compute_loss(x, y, logits, sample_weight, training)
-            return self._spared(total, x) if in_training else total
+            return self._spared(total, x, y)
         if y is None:
             raise ValueError(
                 "Labels are missing: the loss needs `y`. Received data of "
@@ -185,14 +185,14 @@ class TCLModel(NetworkModel):
             loss = MeanCrossEntropy(reduction=loss.reduction)
             # By `call`: the loss itself would look at the labels' values.
             values = loss.call(y, logits[:, None, None])
-            return loss.reduce(values, sample_weight)
+            return self._spared(loss.reduce(values, sample_weight), x, y)
         terms = loss.components(y, y_pred)
         for name, values in terms.items():
             self.terms[name].update_state(values, sample_weight)
         total = loss.reduce(loss.total(terms), sample_weight)
         for extra in self.losses:
             total = total + ops.sum(extra)
-        return self._spared(total, x, loss.valid(y, self.classes))
+        return self._spared(total, x, y)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -256,13 +256,6 @@ class TCLModel(NetworkModel):
         return {**config, "remat": self._remat_choice} if config else config
 
     # --- Data, saving, and what is private -------------------------------
-
-    def check_data(self, x: Any, y: Any = None) -> None:
-        value_range = None if self.takes_events else self.value_range
-        inputs.check_inputs(x, self.sample_shape, value_range)
-        loss = getattr(self, "loss", None)
-        if isinstance(loss, TemporalLoss) and inputs.is_array(y):
-            loss.validate_labels(y, self.classes)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
