@@ -209,7 +209,10 @@ class GuardedModel(FixedKeras):
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Returns logits averaged over time, as `keras.Model.predict` does.
 
-        Samples of a data set that are invalid have NaN logits.
+        Samples of a data set that are invalid have NaN logits. Several
+        threads may predict at once. A process forked after this one has
+        computed something hangs, as with plain Keras: have
+        `multiprocessing` spawn it.
         """
         self.check_data(x)
         return super().predict(x, *args, **kwargs)
