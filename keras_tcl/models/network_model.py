@@ -12,7 +12,6 @@ from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference import latency
 from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import DirectEncoding, Neuron, PixelNormalization
-from keras_tcl.models.step_data import one_input
 from keras_tcl.training.terms import TermsModel
 
 
@@ -160,7 +159,7 @@ class NetworkModel(TermsModel):
             Array `[samples, T, classes]`. The prediction at a latency of t
             steps is the mean of the first t; over all T it is `predict(x)`.
         """
-        x = one_input(x)
+        x = inputs.one_input(x)
         self.check_data(x)
         return self._step_logits.predict(x, batch_size, verbose)
 
@@ -180,7 +179,7 @@ class NetworkModel(TermsModel):
         Returns:
             Array `[T]` of fractions between 0 and 1.
         """
-        x = one_input(x)
+        x = inputs.one_input(x)
         if y is None and inputs.is_array(x):
             raise ValueError(
                 "Labels are missing: `evaluate_timesteps` needs `y`, or a data "

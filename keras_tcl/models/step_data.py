@@ -1,25 +1,6 @@
-"""What a step is given: the one input, its views, and a loss that fits."""
+"""What a step is given: the views of its input, and a loss that fits."""
 
-from collections.abc import Mapping
 from typing import Any
-
-
-def one_input(x: Any) -> Any:
-    """`x`, or what a dictionary `{"inputs": x}` has in it.
-
-    Raises:
-        ValueError: If it has several entries, or none.
-    """
-    if not isinstance(x, Mapping):
-        return x
-    if len(x) != 1:
-        raise ValueError(
-            "The network has one input: give it by itself, or as a "
-            'dictionary {"inputs": x}. Received: a dictionary with the keys '
-            f"{sorted(map(str, x))}."
-        )
-    (x,) = x.values()
-    return x
 
 
 def check_temporal_loss(loss: Any, loss_weights: Any, classes: int) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import h5py
 import keras
-import numpy as np
 from keras import ops
 
 from keras_tcl import checks, graph, inputs
@@ -20,7 +19,6 @@ from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.models.step_data import (
     check_temporal_loss,
     check_views,
-    one_input,
 )
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits
@@ -146,7 +144,7 @@ class TCLModel(NetworkModel):
     # --- Views, network, loss -----------------------------------------------
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        x = one_input(x)
+        x = inputs.one_input(x)
         if training or _evaluating.get():
             return self._outputs(x, bool(training))
         x = inputs.as_views(x)[0]
@@ -170,9 +168,9 @@ class TCLModel(NetworkModel):
             if self._wants_embeddings
         }
         logits = ops.cast(outputs[LOGITS], "float32")
-        if not training:  # As `predict` says it.
-            finite = inputs.are_finite(inputs.as_views(x)[0])
-            logits = ops.where(finite[:, None, None], logits, float("nan"))
+        if not training:
+            first = inputs.as_views(x)[0]
+            logits = latency.with_invalid(logits, self.network, first)
         return {"logits": unfold(logits), "embeddings": embeddings}
 
     def train_step(self, *args: Any) -> Any:
@@ -180,7 +178,7 @@ class TCLModel(NetworkModel):
         # Keras' own: one written by hand would lose the loss scaling.
         *state, data = args
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        check_views(one_input(x), self.loss, bool(self.view_augmenters))
+        check_views(inputs.one_input(x), self.loss, bool(self.view_augmenters))
         return super().train_step(*state, data)
 
     def test_step(self, *args: Any) -> Any:
@@ -200,26 +198,23 @@ class TCLModel(NetworkModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        loss, x = self.loss, one_input(x)
+        loss, x = self.loss, inputs.one_input(x)
         if not isinstance(loss, TemporalLoss):
             logits = _mean_logits(y_pred)
             total = super().compute_loss(x, y, logits, sample_weight, training)
-            return self._spared(total, x) if training else total
+            return self._spared(total, x, y)
         if y is None:
             raise ValueError(
                 "Labels are missing: the loss needs `y`. Received data of "
                 "inputs alone."
             )
         terms = loss.components(y, y_pred)
-        valid = loss.valid(y, self.classes)
-        if not training:  # Where no step is spared, the result shows it.
-            terms = {k: ops.where(valid, v, np.nan) for k, v in terms.items()}
         for name, values in terms.items():
             self.terms[name].update_state(values, sample_weight)
         total = loss.reduce(loss.total(terms), sample_weight)
         for extra in self.losses:
             total = total + ops.sum(extra)
-        return self._spared(total, x, valid) if training else total
+        return self._spared(total, x, y)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -294,13 +289,6 @@ class TCLModel(NetworkModel):
         return {**config, "remat": self._remat_choice} if config else config
 
     # --- Data, saving, and what is private -------------------------------
-
-    def check_data(self, x: Any, y: Any = None) -> None:
-        value_range = None if self.takes_events else self.value_range
-        inputs.check_inputs(one_input(x), self.sample_shape, value_range)
-        loss = getattr(self, "loss", None)
-        if isinstance(loss, TemporalLoss) and inputs.is_array(y):
-            loss.validate_labels(y, self.classes)
 
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Loads weights, as `keras.Model.load_weights` does.
