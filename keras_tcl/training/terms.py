@@ -47,9 +47,7 @@ class TermsModel(GuardedModel):
 
     def _listed(self, logs: dict[str, Any]) -> Any:
         """Values in Keras' order, the loss first, without those of terms."""
-        metrics = [m for x in self.metrics for m in getattr(x, "metrics", [x])]
-        names = [metric.name for metric in metrics]
-        order = sorted(logs, key=lambda k: (*names, k).index(k))
         terms = {metric.name for metric in self.terms.values()}
-        values = [logs[name] for name in order if name not in terms]
+        ordered = self._in_order(logs).items()
+        values = [value for name, value in ordered if name not in terms]
         return values if len(values) > 1 else values[0]

@@ -295,13 +295,14 @@ def test_loss_and_validation_loss_compare():
     )
 
 
-def test_labels_outside_the_classes_show_in_the_validation_loss():
+def test_evaluation_refuses_labels_outside_the_classes():
     x, y = tiny.images(4)
     model = tiny.network()
     model.compile("sgd", STCL(), run_eagerly=EAGER)
     assert np.isfinite(model.evaluate(Batches(x, y), verbose=0))
     y[1] = 7
-    assert np.isnan(model.evaluate(Batches(x, y), verbose=0))
+    with pytest.raises(ValueError, match="1 s"):  # One label or sample.
+        model.evaluate(Batches(x, y), verbose=0)
 
 
 def test_an_evaluation_leaves_no_trace_in_predictions():
