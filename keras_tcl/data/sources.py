@@ -56,6 +56,26 @@ class DataInfo:
     where: str = ""
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def network_arguments(self) -> dict[str, Any]:
+        """What a network for these data is built with.
+
+        Returns:
+            `input_shape` and `classes`; of images also `value_range`, and
+            `mean` and `std` where they are known.
+
+        Example:
+
+        >>> digits = keras_tcl.data.info("digits")
+        >>> model = keras_tcl.sew_resnet8(**digits.network_arguments())
+        >>> model.input_shape, model.classes
+        ((None, 8, 8, 1), 10)
+        """
+        arguments = {"input_shape": self.shape, "classes": self.classes}
+        for name in ("value_range", "mean", "std"):
+            if getattr(self, name) is not None:
+                arguments[name] = getattr(self, name)
+        return arguments
+
     def replace(self, **changes: Any) -> "DataInfo":
         """A copy with some facts changed."""
         return dataclasses.replace(self, **changes)

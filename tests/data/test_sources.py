@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import keras_tcl
 from keras_tcl.data import ArraySource, DataInfo, Joined, Subset
 
 pytestmark = pytest.mark.once
@@ -109,3 +110,12 @@ def test_joined_reads_across_its_parts():
 def test_joined_refuses_mixed_resolutions():
     with pytest.raises(ValueError, match=r"\(2, 2, 1\).*\(3, 2, 1\)"):
         Joined([array_source(), array_source(shape=(3, 2, 1))])
+
+
+def test_network_arguments_leave_out_what_is_not_known():
+    frames = keras_tcl.data.info("nmnist").network_arguments()
+    assert frames == {"input_shape": (4, 34, 34, 2), "classes": 10}
+    images = keras_tcl.data.info("cifar10").network_arguments()
+    model = keras_tcl.sew_resnet([1], [4], **images)
+    assert model.sample_shape == (32, 32, 3)
+    assert model.value_range == (0, 255)
