@@ -53,8 +53,9 @@ class TCLModel(NetworkModel):
         augmenter: What changes a view at random: a recipe's name (see
             `keras_tcl.augmentation.list_recipes()`), a layer or function of a
             batch of images, or `None`. It sees raw pixels. `"auto"` (the
-            default) is the paper's: `"cifar"` for losses of one view and
-            `"cifar_stcl"` for losses of more, `"dvs"` for event frames.
+            default) is `"cifar"`, or `"dvs"` for event frames: what is
+            classified is best changed lightly, unless the training is long
+            (benchmarks/defaults.md). The paper's for STCL is `"cifar_stcl"`.
         value_range: Pair of numbers, the least and the greatest value of a
             pixel. Ignored for event frames, which are counts. Defaults to
             that of the network's `keras_tcl.layers.PixelNormalization`, or to
@@ -62,8 +63,8 @@ class TCLModel(NetworkModel):
         projection_dimension: Integer, size of an embedding. Defaults to
             `128`.
         embedding_stages: Sequence of stage names whose features are projected
-            for a contrastive loss. Defaults to all ("deep contrastive
-            supervision").
+            for a contrastive loss, or `"all"` as in the paper. Defaults to
+            the last two (benchmarks/defaults.md).
         weights: Path of a `.weights.h5` file, or `None`.
         skip_mismatch: Boolean, whether layers whose weights in the file have
             another shape keep their own, such as the classifier of another
@@ -106,7 +107,7 @@ class TCLModel(NetworkModel):
         augmenter: Any = "auto",
         value_range: Sequence[float] | None = None,
         projection_dimension: int = 128,
-        embedding_stages: Sequence[str] | None = None,
+        embedding_stages: Sequence[str] | str | None = None,
         weights: str | None = None,
         skip_mismatch: bool = False,
         **kwargs: Any,
@@ -122,6 +123,8 @@ class TCLModel(NetworkModel):
         )
         names = list(self.stages)
         if embedding_stages is None:
+            embedding_stages = names[-2:]
+        elif embedding_stages == "all":
             embedding_stages = names
         if not set(embedding_stages) <= set(names):
             raise ValueError(
@@ -130,7 +133,7 @@ class TCLModel(NetworkModel):
             )
         self.embedding_stages = list(embedding_stages)
         self._augmenter_identifier = augmenter
-        self.view_augmenters = recipes.for_views(
+        self.augmenter = recipes.for_network(
             augmenter, self.sample_shape, self.value_range
         )
         self.heads: dict[str, ProjectionHead] = {}
@@ -178,7 +181,7 @@ class TCLModel(NetworkModel):
         # Keras' own: one written by hand would lose the loss scaling.
         *state, data = args
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        check_views(inputs.one_input(x), self.loss, bool(self.view_augmenters))
+        check_views(inputs.one_input(x), self.loss, self.augmenter is not None)
         return super().train_step(*state, data)
 
     def test_step(self, *args: Any) -> Any:
@@ -309,7 +312,7 @@ class TCLModel(NetworkModel):
         serialize = keras.saving.serialize_keras_object
         augmenter = self._augmenter_identifier
         if augmenter is not None and not isinstance(augmenter, str):
-            augmenter = serialize(self.view_augmenters[0])
+            augmenter = serialize(self.augmenter)
         config = {
             "network": serialize(self.network),
             "augmenter": augmenter,
@@ -364,8 +367,8 @@ class TCLModel(NetworkModel):
         if count > 1:
             x = ops.repeat(x, count, axis=0)
         x = inputs.without_invalid(x)
-        if self.view_augmenters:
-            x = self.view_augmenters[0 if count == 1 else -1](x, training=True)
+        if self.augmenter is not None:
+            x = self.augmenter(x, training=True)
         return x, count
 
 
