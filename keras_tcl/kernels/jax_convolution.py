@@ -126,9 +126,7 @@ def _kernel_gradient(
     total, _ = lax.scan(
         add_block,
         jnp.zeros((filters, patch_size), jnp.promote_types(x.dtype, "float32")),
-        tuple(
-            a.reshape(samples // rows, rows, *a.shape[1:]) for a in (x, gy)
-        ),
+        tuple(a.reshape(samples // rows, rows, *a.shape[1:]) for a in (x, gy)),
     )
     return total.T.reshape(height, width, channels, filters).astype(
         kernel.dtype

@@ -159,11 +159,11 @@ def _check_shape(shape: tuple, classes: int) -> None:
 
 def _refuse(labels: np.ndarray, wrong: np.ndarray, message: str) -> None:
     """Raise a ValueError naming the first label that is wrong."""
-    wrong = wrong.any(axis=tuple(range(1, wrong.ndim)))
-    if wrong.any():
-        first = int(np.argmax(wrong))
+    rows = np.unique(np.nonzero(wrong)[0])
+    if len(rows):
+        first = int(rows[0])
         value = np.array2string(labels[first], threshold=10, precision=4)
         raise ValueError(
             f"{message} Received: y_true[{first}]={value}, "
-            f"{int(wrong.sum())} such label(s) of {len(labels)}."
+            f"{len(rows)} such label(s) of {len(labels)}."
         )
