@@ -149,7 +149,7 @@ class GuardedModel(FixedKeras):
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         variables = [*self.variables, *self.optimizer.variables]
-        before = [ops.convert_to_tensor(variable) for variable in variables]
+        before = [ops.copy(variable.value) for variable in variables]
         logs = super().train_step(data)
         is_good = _no_faults(logs)
         for variable, old in zip(variables, before, strict=True):
