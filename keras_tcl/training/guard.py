@@ -113,10 +113,26 @@ class GuardedModel(FixedKeras):
         if isinstance(self.loss, TemporalLoss):
             of_labels = _count_false(self.loss.valid(y, self.classes))
         elif _takes_ids(self.loss):
-            ids = labels.are_valid_ids(y, self.classes, _ignored(self.loss))
-            of_labels = _count_false(ids)
+            ids = labels.are_ids(y, self.classes, _ignored(self.loss))
+            of_labels = _count_false(
+                ops.all(ids, tuple(range(1, len(ids.shape))))
+            )
         self.faults.update_state(samples, of_labels, inputs.largest(views[0]))
         return ops.where(samples + of_labels > 0, 0.0, loss)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        if y is not None and not _SEES_VALUES and _takes_ids(self.loss):
+            # TensorFlow would raise an error of its own for such labels.
+            ids = labels.are_ids(y, self.classes, _ignored(self.loss))
+            y = ops.where(ids, y, ops.zeros_like(y))
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def _raise_counted(self) -> None:
         """Raise for what an evaluation has counted."""
