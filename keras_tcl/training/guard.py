@@ -41,6 +41,8 @@ class GuardedModel(FixedKeras):
     `takes_events`; it hands the loss of a step through `_spared`.
     """
 
+    predict_function: Any  # Keras sets it, and calls it.
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.faults = Faults(name="faults")
