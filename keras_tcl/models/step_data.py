@@ -1,7 +1,11 @@
-"""What a step is given: the one input, its views, and a loss that fits."""
+"""What a step is given, what fits it, and what becomes of the logits."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from keras import ops
+
+from keras_tcl.inputs import are_finite
 
 
 def one_input(x: Any) -> Any:
@@ -61,3 +65,16 @@ def check_views(x: Any, loss: Any, has_augmenter: bool) -> None:
             'from it. Build the model with `augmenter="auto"` or another, or '
             "give the views as data: `((x1, x2), y)`."
         )
+
+
+def nan_where_not_finite(logits: Any, x: Any) -> Any:
+    """Logits in float32, NaN where `predict` says it: where pixels are."""
+    finite = are_finite(x)[:, None, None]
+    return ops.where(finite, ops.cast(logits, "float32"), float("nan"))
+
+
+def mean_logits(y_pred: Any) -> Any:
+    """Mean over views and time of what `call` returned."""
+    if isinstance(y_pred, dict):
+        return ops.mean(y_pred["logits"], axis=(1, 2))
+    return y_pred

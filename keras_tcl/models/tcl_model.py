@@ -20,6 +20,8 @@ from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.models.step_data import (
     check_temporal_loss,
     check_views,
+    mean_logits,
+    nan_where_not_finite,
     one_input,
 )
 from keras_tcl.training.guard import without_faults
@@ -78,9 +80,10 @@ class TCLModel(NetworkModel):
         x: Images `[batch, H, W, C]` or event frames
             `[batch, T, H, W, C]`; or a tuple of views, each like a batch,
             which are used as they are.
-        training: Boolean. If `False`, the result is logits
-            `[batch, classes]`; if `True`, `{"logits": [batch, V, T, classes],
-            "embeddings": {stage name: [batch, V, T, dimension]}}`.
+        training: Boolean or `None`. If `False`, the result is logits
+            `[batch, classes]`; if `None`, the same with a gradient; if `True`,
+            `{"logits": [batch, V, T, classes], "embeddings": {stage name:
+            [batch, V, T, dimension]}}`.
 
     Raises:
         ValueError: If an argument or an input does not fit; see the message.
@@ -150,7 +153,13 @@ class TCLModel(NetworkModel):
         if training or _evaluating.get():
             return self._outputs(x, bool(training))
         x = inputs.as_views(x)[0]
-        return ops.mean(latency.step_logits(self.network, x), axis=1)
+        if training is None:  # In a loop of one's own, it has a gradient.
+            view, _ = self._one_view(x)
+            outputs = graph.run(self.network, view, None, only=[LOGITS])
+            logits = nan_where_not_finite(outputs[LOGITS], x)
+        else:
+            logits = latency.step_logits(self.network, x)
+        return ops.mean(logits, axis=1)
 
     def _outputs(self, x: Any, training: bool) -> dict[str, Any]:
         """What a temporal loss compares: of each view, stage and time step."""
@@ -170,9 +179,8 @@ class TCLModel(NetworkModel):
             if self._wants_embeddings
         }
         logits = ops.cast(outputs[LOGITS], "float32")
-        if not training:  # As `predict` says it.
-            finite = inputs.are_finite(inputs.as_views(x)[0])
-            logits = ops.where(finite[:, None, None], logits, float("nan"))
+        if not training:
+            logits = nan_where_not_finite(logits, inputs.as_views(x)[0])
         return {"logits": unfold(logits), "embeddings": embeddings}
 
     def train_step(self, *args: Any) -> Any:
@@ -202,7 +210,7 @@ class TCLModel(NetworkModel):
     ) -> Any:
         loss, x = self.loss, one_input(x)
         if not isinstance(loss, TemporalLoss):
-            logits = _mean_logits(y_pred)
+            logits = mean_logits(y_pred)
             total = super().compute_loss(x, y, logits, sample_weight, training)
             return self._spared(total, x) if training else total
         if y is None:
@@ -225,7 +233,7 @@ class TCLModel(NetworkModel):
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         results = super().compute_metrics(
-            x, y, _mean_logits(y_pred), sample_weight
+            x, y, mean_logits(y_pred), sample_weight
         )
         if _evaluating.get() or not isinstance(y_pred, dict):
             results = without_faults(results)
@@ -387,10 +395,3 @@ def _has_heads(filepath: Any) -> bool:
         return True
     with h5py.File(filepath) as file:
         return "heads" in file
-
-
-def _mean_logits(y_pred: Any) -> Any:
-    """Mean over views and time of what `call` returned."""
-    if isinstance(y_pred, dict):
-        return ops.mean(y_pred["logits"], axis=(1, 2))
-    return y_pred
