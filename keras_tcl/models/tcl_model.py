@@ -19,6 +19,7 @@ from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.models.step_data import (
     check_temporal_loss,
     check_views,
+    mean_logits,
 )
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits
@@ -77,9 +78,10 @@ class TCLModel(NetworkModel):
         x: Images `[batch, H, W, C]` or event frames
             `[batch, T, H, W, C]`; or a tuple of views, each like a batch,
             which are used as they are.
-        training: Boolean. If `False`, the result is logits
-            `[batch, classes]`; if `True`, `{"logits": [batch, V, T, classes],
-            "embeddings": {stage name: [batch, V, T, dimension]}}`.
+        training: Boolean or `None`. If `False`, the result is logits
+            `[batch, classes]`; if `None`, the same with a gradient; if `True`,
+            `{"logits": [batch, V, T, classes], "embeddings": {stage name:
+            [batch, V, T, dimension]}}`.
 
     Raises:
         ValueError: If an argument or an input does not fit; see the message.
@@ -151,7 +153,13 @@ class TCLModel(NetworkModel):
         if training or _evaluating.get():
             return self._outputs(x, bool(training))
         x = inputs.as_views(x)[0]
-        return ops.mean(latency.step_logits(self.network, x), axis=1)
+        if training is None:  # In a loop of one's own, it has a gradient.
+            view, _ = self._one_view(x)
+            outputs = graph.run(self.network, view, None, only=[LOGITS])
+            logits = latency.with_invalid(outputs[LOGITS], self.network, x)
+        else:
+            logits = latency.step_logits(self.network, x)
+        return ops.mean(logits, axis=1)
 
     def _outputs(self, x: Any, training: bool) -> dict[str, Any]:
         """What a temporal loss compares: of each view, stage and time step."""
@@ -203,7 +211,7 @@ class TCLModel(NetworkModel):
     ) -> Any:
         loss, x = self.loss, inputs.one_input(x)
         if not isinstance(loss, TemporalLoss):
-            logits = _mean_logits(y_pred)
+            logits = mean_logits(y_pred)
             total = super().compute_loss(x, y, logits, sample_weight, training)
             return self._spared(total, x, y)
         if y is None:
@@ -223,7 +231,7 @@ class TCLModel(NetworkModel):
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         results = super().compute_metrics(
-            x, y, _mean_logits(y_pred), sample_weight
+            x, y, mean_logits(y_pred), sample_weight
         )
         if _evaluating.get() or not isinstance(y_pred, dict):
             results = without_faults(results)
@@ -378,10 +386,3 @@ def _has_heads(filepath: Any) -> bool:
         return True
     with h5py.File(filepath) as file:
         return "heads" in file
-
-
-def _mean_logits(y_pred: Any) -> Any:
-    """Mean over views and time of what `call` returned."""
-    if isinstance(y_pred, dict):
-        return ops.mean(y_pred["logits"], axis=(1, 2))
-    return y_pred
