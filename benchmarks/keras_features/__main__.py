@@ -5,8 +5,8 @@
 `--quick` runs the quick rows and writes nothing; `--missing` those that the
 page does not have yet.
 
-Every row is a function below: it runs by itself, in a folder of its own, and
-checks a number where there is one. What came out is written into the
+Every row is a function of this package: it runs by itself, in a folder of its
+own, and checks a number where there is one. What came out is written into the
 backend's column of `benchmarks/keras_features.md`:
 
 - right (what was checked);
