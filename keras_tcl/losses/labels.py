@@ -74,7 +74,9 @@ def validate_labels(y_true: Any, classes: int, hard: bool) -> None:
     _refuse(
         labels,
         ~(sums_to_one & (labels >= 0).all(axis=1)),
-        "One-hot or soft labels must be rows of probabilities that sum to 1.",
+        "One-hot or soft labels must be rows of probabilities that sum to 1. "
+        "(For several labels of one sample, compile "
+        "`keras.losses.BinaryCrossentropy(from_logits=True)`.)",
     )
     if hard:
         _refuse(
