@@ -38,7 +38,8 @@ def stand_in_images(count, info, options):
     if len(info.shape) == 4:
         shape = (count, options.get("timesteps", 4), 16, 16, 2)
         return rng.poisson(0.2, shape).astype("float32"), labels
-    return rng.integers(0, 256, (count, *info.shape), "uint8"), labels
+    high = int(info.value_range[1]) + 1
+    return rng.integers(0, high, (count, *info.shape), "uint8"), labels
 
 
 @pytest.fixture
