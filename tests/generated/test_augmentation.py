@@ -161,12 +161,8 @@ def test_geometry_follows_its_parameters(seed, padding, roll, hole, shape):
         "crop": result(
             augmentation.RandomCrop(padding, -7.0), top=top, left=left
         ),
-        "roll": result(
-            augmentation.RandomRoll(roll), down=down, right=right
-        ),
-        "hole": result(
-            augmentation.Cutout(hole, -7.0), row=row, column=column
-        ),
+        "roll": result(augmentation.RandomRoll(roll), down=down, right=right),
+        "hole": result(augmentation.Cutout(hole, -7.0), row=row, column=column),
         "gray": result(augmentation.RandomGray(), gray=flip),
     }
     for i, image in enumerate(frames.astype("float64")):
@@ -245,9 +241,7 @@ def test_colours_follow_their_parameters(seed, shape, value_range):
     for i, image in enumerate(frames.astype("float64")):
         if apply[i]:
             image = jittered(image, factors[i], places[i], low, high)
-        np.testing.assert_allclose(
-            result[i], image, atol=2e-4 * (high - low)
-        )
+        np.testing.assert_allclose(result[i], image, atol=2e-4 * (high - low))
 
 
 @calls(

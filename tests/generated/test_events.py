@@ -33,9 +33,7 @@ def bin_of(number, events, timesteps, binning):
     if binning == "count":
         return number * timesteps // len(events)
     times = [int(t) for t in events["t"]]
-    return (times[number] - times[0]) * timesteps // (
-        times[-1] - times[0] + 1
-    )
+    return (times[number] - times[0]) * timesteps // (times[-1] - times[0] + 1)
 
 
 @calls(

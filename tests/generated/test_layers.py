@@ -238,7 +238,13 @@ def test_a_shape_without_time_is_refused(shape, kind):
     seed=seeds,
     connection=st.sampled_from(["add", "and", "iand"]),
     shapes=st.sampled_from(
-        [[(2, 3)] * 2, [(2, 3), (3, 2)], [(2, 3)], [(2, 3)] * 3, [(4, 2, 2)] * 2]
+        [
+            [(2, 3)] * 2,
+            [(2, 3), (3, 2)],
+            [(2, 3)],
+            [(2, 3)] * 3,
+            [(4, 2, 2)] * 2,
+        ]
     ),
 )
 def test_spikes_are_joined(seed, connection, shapes):

@@ -412,10 +412,18 @@ DRAWING = [
     ("neuron", lambda v: v is None),
     ("value_range", lambda v: is_interval(v) and v[0] < v[1]),
     ("input_shape", lambda v: False),
-    ("stackwise_num_blocks", lambda v: isinstance(v, (list, tuple))
-     and len(v) == 1 and is_whole(v[0])),
-    ("stackwise_num_filters", lambda v: isinstance(v, (list, tuple))
-     and len(v) == 1 and is_whole(v[0])),
+    (
+        "stackwise_num_blocks",
+        lambda v: (
+            isinstance(v, (list, tuple)) and len(v) == 1 and is_whole(v[0])
+        ),
+    ),
+    (
+        "stackwise_num_filters",
+        lambda v: (
+            isinstance(v, (list, tuple)) and len(v) == 1 and is_whole(v[0])
+        ),
+    ),
     ("projection_dimension", is_whole),
     ("embedding_stages", lambda v: v is None or v in ([], ())),
     ("augmenter", lambda v: v is None),

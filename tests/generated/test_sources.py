@@ -75,7 +75,17 @@ def test_every_epoch_has_every_example_once(
     300,
     seed=seeds,
     dtype=st.sampled_from(
-        ["int8", "uint64", "float16", "float64", "bool", "U3", "O", "c8", "M8[s]"]
+        [
+            "int8",
+            "uint64",
+            "float16",
+            "float64",
+            "bool",
+            "U3",
+            "O",
+            "c8",
+            "M8[s]",
+        ]
     ),
     shape=st.sampled_from([(6,), (6, 1), (5,), (0,), (), (6, 2), (1, 6)]),
     odd=st.sampled_from([None, -1, 4, 0.5, 1e9, np.nan, np.inf]),
@@ -93,9 +103,7 @@ def test_labels_are_classes_or_refused(seed, dtype, shape, odd):
     x = np.zeros((6, 1, 1, 1))
     good = shape in ((6,), (6, 1)) and plain is not None
     if not good or dtype in ("U3", "c8", "M8[s]"):
-        assert_refused(
-            lambda: data.ArraySource(info, x, labels), "Received"
-        )
+        assert_refused(lambda: data.ArraySource(info, x, labels), "Received")
         return
     if dtype == "O":
         try:
@@ -221,9 +229,7 @@ def test_every_prefix_holds_its_share(labels):
 )
 def test_a_random_split_has_both_sides_of_a_class(labels, fraction, seed):
     good = is_number(fraction) and 0 < fraction < 1
-    is_seed = not isinstance(seed, bool) and isinstance(
-        seed, (int, np.integer)
-    )
+    is_seed = not isinstance(seed, bool) and isinstance(seed, (int, np.integer))
     if not (good and is_seed and seed >= 0):
         assert_refused(
             lambda: split_rows("random", labels, None, seed, fraction)
@@ -287,7 +293,9 @@ def test_a_picture_keeps_its_brightness(kind, size, seed):
 @calls(
     200,
     content=st.binary(max_size=64),
-    prefix=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a"]),
+    prefix=st.sampled_from(
+        [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a"]
+    ),
     suffix=st.sampled_from([".png", ".jpg", ".gif", ".bmp", ".tiff", ".webp"]),
     size=st.sampled_from([None, 4]),
 )
@@ -298,9 +306,7 @@ def test_bytes_that_are_no_picture_are_named(content, prefix, suffix, size):
         path.write_bytes(prefix + content)
 
         def read():
-            source = data.source(
-                "image_folder", "all", folder, image_size=size
-            )
+            source = data.source("image_folder", "all", folder, image_size=size)
             return source.read([0])
 
         assert_refused(read, path.name)
