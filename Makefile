@@ -3,8 +3,9 @@
 # make test       runs the whole test suite under the three backends
 # make snapshot   writes the list of public names that the tests compare
 #
-# Each creates its environment first. Every version is pinned in
-# constraints.txt. BACKEND=... chooses the backend of the first two.
+# Each creates its environment first, with the backends for a CPU (PyTorch on
+# Linux: see CONTRIBUTING.md) and every version pinned in constraints.txt.
+# BACKEND=... chooses the backend of the first two.
 
 PYTHON ?= python3
 # The first runs the tests that need none, too. PyTorch compiles nothing, so

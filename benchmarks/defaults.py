@@ -3,6 +3,7 @@
     KERAS_BACKEND=torch python -m benchmarks.defaults DATA OUT.jsonl \
         --name NAME --seed SEED [SETTING=VALUE ...]
     python -m benchmarks.defaults OUT.jsonl            # the table
+    python -m benchmarks.defaults OUT.jsonl --plot PLOT.png "NAME=label" ...
 
 DATA is `digits`, or the folder that holds CIFAR-10. On the digits, 400 of
 1,797 drawn by the seed are trained on and another 400 are held out to choose
@@ -37,9 +38,10 @@ from keras import ops
 
 import keras_tcl
 from benchmarks.paper.optimizer import L2SGD
-from keras_tcl import augmentation
+from keras_tcl import analysis, augmentation
 from keras_tcl.augmentation import Pipeline, RandomCrop
 from keras_tcl.losses import STCL, TCL, TET, MeanCrossEntropy
+from keras_tcl.optional import require
 
 SETTINGS: dict[str, Any] = {
     "loss": "stcl",
@@ -242,16 +244,47 @@ def table(path: pathlib.Path) -> str:
     return "\n".join(lines)
 
 
+TITLES = {"cifar10": "CIFAR-10, 5,000 images", "digits": "400 digits"}
+
+
+def plot(rows: list[Any], labels: dict[str, str], path: pathlib.Path) -> None:
+    """Accuracy on the test images against t, a panel for each data set."""
+    pyplot = require("matplotlib.pyplot", "A plot", "keras_tcl[plot]")
+    figure, axes = pyplot.subplots(
+        1, len(TITLES), figsize=(7.2, 2.9), layout="constrained"
+    )
+    for ax, (data, title) in zip(axes, TITLES.items(), strict=True):
+        curves = {}
+        for name, label in labels.items():
+            runs = [
+                np.array(row["accuracy"]) / 100
+                for row in rows
+                if (row["data"], row["name"], row["test"]) == (data, name, True)
+            ]
+            if runs:
+                curves[label] = runs
+        analysis.plot_latency(curves, ax)
+        ax.set_title(title)
+    analysis.save_plot(figure, path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
     parser.add_argument("output", nargs="?", type=pathlib.Path)
     parser.add_argument("--name")
+    parser.add_argument("--plot", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=pathlib.Path)
     parser.add_argument("--test", type=pathlib.Path)
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE")
     arguments = parser.parse_intermixed_args()
+    if arguments.plot:
+        lines = pathlib.Path(arguments.data).read_text().splitlines()
+        pairs = [str(arguments.output), *arguments.settings]
+        labels = dict(pair.split("=") for pair in pairs)
+        plot([json.loads(line) for line in lines], labels, arguments.plot)
+        return
     if arguments.output is None:
         print(table(pathlib.Path(arguments.data)))
         return

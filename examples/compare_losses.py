@@ -91,9 +91,9 @@ def main():
     for name, values in accuracies.items():
         print(f"| {name} |" + "".join(f" {100 * v:.1f} |" for v in values))
     ax = analysis.plot_latency(accuracies)
-    ax.figure.savefig(arguments.output / "latency.png")
+    analysis.save_plot(ax, arguments.output / "latency.png")
     ax = analysis.plot_firing_rates(rates)
-    ax.figure.savefig(arguments.output / "firing_rates.png")
+    analysis.save_plot(ax, arguments.output / "firing_rates.png")
 
 
 if __name__ == "__main__":

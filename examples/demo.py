@@ -82,7 +82,8 @@ def main():
             metrics=["accuracy"],
         )
         start = time.perf_counter()
-        model.fit(train, epochs=arguments.epochs)
+        # A line an epoch: Keras' bar would fill a file with backspaces.
+        model.fit(train, epochs=arguments.epochs, verbose=2)
         print(f"{time.perf_counter() - start:.0f} s")
         accuracies[name] = model.evaluate_timesteps(x_test, y_test)
 
@@ -94,7 +95,7 @@ def main():
     matplotlib.use("Agg")  # No window.
     plot = arguments.output / "latency.png"
     axes = keras_tcl.analysis.plot_latency(accuracies)
-    axes.figure.savefig(plot, dpi=120)
+    keras_tcl.analysis.save_plot(axes, plot)
 
     path = arguments.output / "model.keras"
     model.save(path)

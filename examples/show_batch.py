@@ -179,7 +179,8 @@ def main():
     for kind, show in (("images", show_images), ("events", show_events)):
         if getattr(arguments, kind):
             file = pathlib.Path(arguments.output) / f"{kind}.png"
-            show(arguments).savefig(file, dpi=150, bbox_inches="tight")
+            figure = show(arguments)
+            keras_tcl.analysis.save_plot(figure, file, bbox_inches="tight")
             print(file)
 
 

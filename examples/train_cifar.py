@@ -81,7 +81,7 @@ def main():
         print(f"accuracy after {t} time step(s): {100 * accuracy:.2f} %")
     model.save(arguments.output / "model.keras")
     ax = analysis.plot_latency({"STCL": accuracies})
-    ax.figure.savefig(arguments.output / "latency.png")
+    analysis.save_plot(ax, arguments.output / "latency.png")
 
 
 if __name__ == "__main__":

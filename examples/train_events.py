@@ -75,7 +75,7 @@ def main():
         (analysis.plot_latency({"TCL": accuracies}), "latency"),
         (analysis.plot_firing_rates(rates), "firing_rates"),
     ):
-        ax.figure.savefig(arguments.output / f"{name}.png")
+        analysis.save_plot(ax, arguments.output / f"{name}.png")
 
 
 if __name__ == "__main__":

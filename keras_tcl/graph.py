@@ -271,7 +271,9 @@ def check_network(network: Any) -> keras.Model:
             "dictionary of stages alone, `TCLModel(backbone, classes)` adds a "
             "classifier; a model with a `call` of its own is to be a layer of "
             "one. (A `TCLModel` has its network as `model.network`.) "
-            f"Received: network={network!r} with outputs {shapes}."
+            f"Received: network={network!r} with outputs {shapes}. It has "
+            f"{len(inputs)} inputs; of several, make one, with "
+            "`keras.ops.split` behind it."
         )
     return network
 

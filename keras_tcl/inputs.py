@@ -1,31 +1,88 @@
 """What a network is given: views of samples, whole arrays, what is wrong."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_tcl import graph
+from keras_tcl.layers import PixelNormalization
+
 
 def as_views(x: Any) -> Sequence[Any]:
     """The inputs of a step as a sequence of views."""
+    x = one_input(x)
     return x if isinstance(x, (tuple, list)) else (x,)
 
 
-def are_finite(x: Any) -> Any:
-    """Whether each sample (first axis) is without NaN and infinite values."""
-    if not _is_float(x):
+def one_input(x: Any) -> Any:
+    """`x`, or what a dictionary `{"inputs": x}` has in it.
+
+    Raises:
+        ValueError: If it has several entries, or none.
+    """
+    if not isinstance(x, Mapping):
+        return x
+    if len(x) != 1:
+        raise ValueError(
+            "The network has one input: give it by itself, or as a "
+            'dictionary {"inputs": x}. Received: a dictionary with the keys '
+            f"{sorted(map(str, x))}."
+        )
+    (x,) = x.values()
+    return x
+
+
+def limits(value_range: tuple[float, float] | None) -> tuple[float, float]:
+    """The least and the greatest value an input may have.
+
+    Pixels may leave their range by ten times its width, which nothing does
+    that was meant for it: a NoData value of 3.4e38 is finite, and yet would
+    ruin the moving statistics of a normalization for good. Counts (`None`)
+    may be anything up to 1e9.
+    """
+    if value_range is None:
+        return -1e9, 1e9
+    low, high = value_range
+    margin = 10.0 * (high - low)
+    return low - margin, high + margin
+
+
+def pixel_range(network: keras.Model) -> tuple[float, float] | None:
+    """The range of pixels that a network normalizes, `None` of counts."""
+    for layer in graph.layers(network, PixelNormalization):
+        return layer.value_range
+    return None
+
+
+def are_valid(x: Any, value_range: tuple[float, float] | None = None) -> Any:
+    """Whether each sample (first axis) lies within the `limits`.
+
+    No sample with NaN or infinite values does.
+    """
+    low, high = limits(value_range)
+    if _always_within(x, low, high):
         return ops.ones((ops.shape(x)[0],), dtype="bool")
-    return ops.all(ops.isfinite(x), axis=tuple(range(1, len(x.shape))))
+    x = ops.cast(x, "float32")
+    within = ops.logical_and(x >= low, x <= high)
+    return ops.all(within, axis=tuple(range(1, len(x.shape))))
+
+
+def largest(x: Any) -> Any:
+    """The largest value of floats; of other numbers, infinity."""
+    if not is_float(x):
+        return ops.convert_to_tensor(np.inf, "float32")
+    return ops.max(ops.cast(x, "float32"))
 
 
 def without_invalid(x: Any) -> Any:
     """`x` in float32 with 0 in place of NaN and infinite values."""
-    is_float = _is_float(x)
+    floats = is_float(x)
     x = ops.cast(x, "float32")
-    return ops.where(ops.isfinite(x), x, 0.0) if is_float else x
+    return ops.where(ops.isfinite(x), x, 0.0) if floats else x
 
 
 def is_array(x: Any) -> bool:
@@ -46,31 +103,66 @@ def check_inputs(
         value_range: What the pixels should span, or `None` for counts.
 
     Raises:
-        ValueError: If an array has another shape, or NaN or infinite values.
+        ValueError: If an array has another shape, or values that are NaN,
+            infinite or beyond the `limits`.
     """
+    low, high = limits(value_range)
     for view in as_views(x):
         if not is_array(view):
             continue
         if len(view.shape) > 1:
             check_sample_shape(view.shape[1:], sample_shape)
-        if not _is_float(view) or 0 in view.shape:
+        if 0 in view.shape or _always_within(view, low, high):
             continue
         view = np.asarray(ops.convert_to_numpy(view))
-        bad = ~np.isfinite(view)
-        if bad.any():
-            rows = np.unique(np.nonzero(bad)[0])
-            raise ValueError(
-                f"The input has NaN or infinite values in {len(rows)} of its "
-                f"{len(view)} samples, the first at index {rows[0]}. Remove "
-                "or mend these samples."
+        # Two numbers of the whole array first: NaN is the least of any.
+        if view.min() >= low and view.max() <= high:
+            continue
+        rows = np.unique(np.nonzero(~((view >= low) & (view <= high)))[0])
+        mend = "Remove or mend these samples."
+        if np.isfinite(view).all() and value_range is not None:
+            mend += " Or build the model with the `value_range` of the data."
+        raise ValueError(
+            "NaN or infinite values in the input, or values beyond "
+            f"{low:g} ... {high:g}"
+            + (value_range is not None)
+            * f" (value_range={value_range})"
+            + f": in {len(rows)} of its {len(view)} samples, the first at "
+            f"index {rows[0]}. {mend}"
+        )
+
+
+def check_not_empty(x: Any) -> None:
+    """Raise a ValueError for data known to hold no sample, or no batch."""
+    first = as_views(x)[0] if is_array(x) or _is_views(x) else x
+    try:
+        size = len(first)
+    except TypeError:  # A generator, an endless data set, nothing at all.
+        return
+    if size == 0:
+        raise ValueError(
+            "The data is empty: it holds no sample. Received "
+            + (
+                f"an array of shape {tuple(first.shape)}."
+                if is_array(first)
+                else f"{type(x).__name__} of length 0."
             )
-        if value_range is not None and value_range[1] > 1 >= view.max():
-            warnings.warn(
-                "The input never exceeds 1, but the model expects pixels in "
-                f"value_range={value_range}: it would see black images. Give "
-                "raw pixels, or build the model with `value_range=(0, 1)`.",
-                stacklevel=4,
-            )
+        )
+
+
+def warn_of_dark_pixels(
+    largest: float, value_range: tuple[float, float] | None
+) -> bool:
+    """Warn, and return True, where all pixels are at most 1 of 255, say."""
+    if value_range is None or not value_range[1] > 1 >= largest >= 0:
+        return False
+    warnings.warn(
+        "The input never exceeds 1, but the model expects pixels in "
+        f"value_range={value_range}: it would see black images. Give "
+        "raw pixels, or build the model with `value_range=(0, 1)`.",
+        stacklevel=6,  # Whoever called `fit` with an array.
+    )
+    return True
 
 
 def check_sample_shape(shape: Sequence[Any], expected: Sequence[Any]) -> None:
@@ -108,5 +200,21 @@ def check_sample_shape(shape: Sequence[Any], expected: Sequence[Any]) -> None:
         )
 
 
-def _is_float(x: Any) -> bool:
+def is_float(x: Any) -> bool:
+    """Whether a tensor or an array is of floating point numbers."""
     return "float" in keras.backend.standardize_dtype(x.dtype)
+
+
+def _always_within(x: Any, low: float, high: float) -> bool:
+    """Whether the numbers of this type cannot leave the limits."""
+    if is_float(x):
+        return False
+    kind = keras.backend.standardize_dtype(x.dtype)
+    if kind == "bool":
+        return True
+    numbers = np.iinfo(kind)
+    return bool(low <= numbers.min and numbers.max <= high)
+
+
+def _is_views(x: Any) -> bool:
+    return isinstance(x, (tuple, list)) and bool(x) and is_array(x[0])

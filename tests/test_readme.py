@@ -9,11 +9,13 @@ so does `<!-- run under: tensorflow, jax -->` under PyTorch.
 import functools
 import importlib.util
 import inspect
+import os
 import pathlib
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 
 import keras
@@ -61,7 +63,7 @@ def little_of_everything(monkeypatch, tmp_path):
         return build
 
     monkeypatch.setattr(keras_tcl.data, "load", load_little)
-    for name in ("sew_resnet18", "sew_resnet34"):
+    for name in ("sew_resnet8", "sew_resnet18", "sew_resnet34"):
         build = narrow(getattr(keras_tcl, name))
         for module in (keras_tcl, keras_tcl.models):
             monkeypatch.setattr(module, name, build)
@@ -70,6 +72,39 @@ def little_of_everything(monkeypatch, tmp_path):
     policy = keras.config.dtype_policy()
     yield
     keras.config.set_dtype_policy(policy)
+
+
+def under_this_backend(code):
+    """A program that chooses a backend, for the one that the tests run on."""
+    return re.sub(
+        r'(environ\["KERAS_BACKEND"\] = )"\w+"',
+        rf'\1"{keras.config.backend()}"',
+        code,
+    )
+
+
+@pytest.mark.slow
+def test_first_example_shows_the_gain(tmp_path):
+    """As typed, on the real digits: its table, read back."""
+    pytest.importorskip("sklearn")
+    _, code, reason = fenced_blocks(README.read_text(), "python")[0]
+    assert reason is None
+    done = subprocess.run(
+        [sys.executable, "-c", under_this_backend(code)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not re.search(r"[\b\r\x1b]", done.stdout)
+    rows = re.findall(r"^(\w+) +\[([\d. ]+)\]$", done.stdout, re.MULTILINE)
+    (_, baseline), (_, ours) = (
+        (name, [float(value) for value in values.split()])
+        for name, values in rows
+    )
+    assert len(ours) == 4 and ours[3] > 0.9
+    assert ours[0] > baseline[0] + 0.03
 
 
 @pytest.mark.slow
@@ -84,7 +119,7 @@ def test_readme_runs():
         namespace.update({f"x_{split}": x, f"y_{split}": y})
     run = 0
     for line, code, reason in fenced_blocks(README.read_text(), "python"):
-        program = compiled(code, README, line)
+        program = compiled(under_this_backend(code), README, line)
         if reason is not None:
             continue
         try:

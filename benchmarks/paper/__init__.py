@@ -10,5 +10,5 @@ checkpoints.py    the last two states of a run
 training.py       one run: train or resume, evaluate
 runner.py         all runs: skip, lock, report faults, estimate the time
 report.py         Markdown
-figures.py        PNG
+figures.py        PNG and PDF
 """

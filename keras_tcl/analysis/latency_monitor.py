@@ -9,7 +9,11 @@ import numpy as np
 from keras_tcl import checks
 from keras_tcl.analysis.measurement import check_data, network_of, reader
 from keras_tcl.analysis.rates import GROUPINGS, grouped_layers, rates_of
-from keras_tcl.inference.latency import batches_of, correct_by_latency
+from keras_tcl.inference.latency import (
+    add_by_latency,
+    batches_of,
+    correct_by_latency,
+)
 from keras_tcl.inference.readout import Readout
 
 
@@ -85,8 +89,8 @@ class LatencyMonitor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         network = network_of(self.model)
-        data = self.validation_data
-        check_data(self.model, data[0] if self._has_arrays() else data)
+        if self._has_arrays():
+            check_data(self.model, self.validation_data[0])
         groups = {
             **grouped_layers(network, "model"),
             **grouped_layers(network, self.by),
@@ -102,13 +106,13 @@ class LatencyMonitor(keras.callbacks.Callback):
         self._reader = None
 
     def _measure(self) -> dict[str, float]:
-        hits, total = np.zeros(1), 0
+        hits, total = np.zeros(0), 0
         rates: dict[str, float] = {}
         reader: Any = self._reader
         for x, y in self._batches():
             outputs = reader.predict_on_batch(x)
             logits = outputs["logits"]
-            hits = hits + correct_by_latency(logits, y)
+            hits = add_by_latency(hits, correct_by_latency(logits, y))
             for name, rate in outputs["results"].items():
                 rates[name] = rates.get(name, 0.0) + rate.mean(1).sum()
             total += len(logits)

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_tcl import graph, inputs
 from keras_tcl.graph import LOGITS, check_network
+from keras_tcl.inference.latency import with_invalid
 from keras_tcl.inference.readout import Readout
 
 # Of a network and a batch in float32: the outputs, and tensors [batch, ...].
@@ -29,12 +30,9 @@ def check_data(model: Any, x: Any) -> None:
     if hasattr(model, "check_data"):
         model.check_data(x)
     else:
-        inputs.check_inputs(x, model.inputs[0].shape[1:])
-    first = inputs.as_views(x)[0]
-    if inputs.is_array(first) and not len(first):
-        raise ValueError(
-            "There is nothing to measure: `x` holds no sample. "
-            f"Received an array of shape {tuple(first.shape)}."
+        inputs.check_not_empty(x)
+        inputs.check_inputs(
+            x, model.inputs[0].shape[1:], inputs.pixel_range(model)
         )
 
 
@@ -59,10 +57,7 @@ def reader(network: keras.Model, function: Function) -> Readout:
         x = ops.convert_to_tensor(x)
         inputs.check_sample_shape(x.shape[1:], network.inputs[0].shape[1:])
         outputs, results = function(network, inputs.without_invalid(x))
-        logits = ops.cast(outputs[LOGITS], "float32")
-        # Spikes would hide that a sample is invalid.
-        is_valid = inputs.are_finite(x)[:, None, None]
-        logits = ops.where(is_valid, logits, float("nan"))
+        logits = with_invalid(outputs[LOGITS], network, x)
         return {"logits": logits, "results": results}
 
     return Readout(network, read)

@@ -22,11 +22,14 @@ class Pipeline(keras.layers.Layer):
     normalisation, belongs into the model, not here. For the same reason a
     step must keep the shape of the images.
 
-    A layer with `supports_jit = False` (Keras' `RandomRotation`,
-    `RandomZoom`, `RandomTranslation`, ...) switches compilation off for the
-    whole model it is in. The pipeline then warns, because training a network
-    op by op is about ten times slower on JAX; such layers are better mapped
-    over the input data.
+    Keras compiles no model with a layer whose `supports_jit` is `False`:
+    `RandomRotation`, `RandomTranslation`, `RandomZoom`, `RandomShear`,
+    `RandomPerspective`, `RandomCrop`, and with them `RandAugment` and
+    `AugMix`. That is TensorFlow's limit, whose XLA lacks an operation, so on
+    JAX the pipeline lifts it and the model stays compiled. On TensorFlow, and
+    for a layer of your own on JAX, it warns: such a layer is better mapped
+    over the input data, as `examples/augmentation.py` does. PyTorch compiles
+    no model by default.
 
     Args:
         layers: List of `keras.layers.Layer` and functions. A function
@@ -74,22 +77,39 @@ class Pipeline(keras.layers.Layer):
                     f"Received: {layer!r}"
                 )
         self.layers = list(layers)
-        self._warn_about_jit()
+        self._see_to_compilation()
 
-    def _warn_about_jit(self) -> None:
-        if keras.config.backend() == "torch":  # runs eagerly anyway
+    def _see_to_compilation(self) -> None:
+        """Keep models with these layers compiled, or say who prevents it."""
+        backend = keras.config.backend()
+        if backend == "torch":  # Runs eagerly anyway.
             return
-        names = [
-            type(layer).__name__
-            for layer in graph.inner_layers(self)
-            if not layer.supports_jit
-        ]
-        if names:
+        uncompiled = {}
+        for layer in self.layers:
+            if not isinstance(layer, keras.layers.Layer):
+                continue
+            within = [layer, *graph.inner_layers(layer)]
+            within = [k for k in within if not k.supports_jit]
+            if backend == "jax":
+                # Keras 3.15 says so of its own for TensorFlow's sake.
+                for k in filter(_is_of_keras, within):
+                    k.supports_jit = True
+                within = [k for k in within if not k.supports_jit]
+            if within:
+                names = sorted({type(k).__name__ for k in within})
+                uncompiled[type(layer).__name__] = names
+        for name, names in uncompiled.items():
+            through = f" (through {', '.join(names)})" * (names != [name])
+            cost = (
+                "runs the whole training step op by op, about ten times slower"
+                if backend == "jax"
+                else "does without XLA on a GPU, which costs time and memory"
+            )
             warnings.warn(
-                f"{', '.join(names)}: `supports_jit` is False, so Keras will "
-                "not compile any model with this pipeline, and training on "
-                "JAX is about ten times slower. Use the augmentations of "
-                "keras_tcl, or map these layers over the input data.",
+                f"{name}{through}: `supports_jit` is False, so Keras will not "
+                f"compile any model with it, and {cost}. Use the augmentations "
+                "of keras_tcl.augmentation, or map this layer over the input "
+                "data, as examples/augmentation.py does.",
                 stacklevel=3,
             )
 
@@ -144,3 +164,8 @@ def _takes_training(layer: Any) -> bool:
         isinstance(layer, keras.layers.Layer)
         and "training" in inspect.signature(layer.call).parameters
     )
+
+
+def _is_of_keras(layer: Any) -> bool:
+    package = "keras.src.layers.preprocessing.image_preprocessing"
+    return type(layer).__module__.startswith(package)

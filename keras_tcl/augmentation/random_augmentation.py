@@ -29,7 +29,9 @@ class RandomAugmentation(keras.layers.Layer):
 
     Args:
         seed: Integer, or `None` to take a seed from Keras' global one (so
-            that `keras.utils.set_random_seed` makes runs reproducible).
+            that `keras.utils.set_random_seed` makes runs reproducible). As
+            in Keras, two layers of one seed draw the same numbers: only the
+            flipped images would turn grey, say. Give each a seed of its own.
             Defaults to `None`.
         name: String, the name of the layer. Defaults to `None`.
 

@@ -1,10 +1,14 @@
 """What `fit` takes: the batches of a source, read ahead by threads."""
 
+import dataclasses
 import os
+import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import keras
@@ -17,6 +21,23 @@ from keras_tcl.optional import require
 Batch = tuple[np.ndarray, np.ndarray]
 
 
+@dataclasses.dataclass
+class _Reader:
+    """What one call of `fit`, `evaluate` or `predict` reads.
+
+    Attributes:
+        is_training: Bool, whether its passes count as epochs.
+        epoch: Int, the epoch of its pass.
+        batches: Iterator, the rest of its pass.
+        left: Int, how many batches that are.
+    """
+
+    is_training: bool = False
+    epoch: int = -1
+    batches: Iterator[Batch] = iter(())
+    left: int = 0
+
+
 class Batches(keras.utils.PyDataset):
     """Batches of a source, for `fit`, `evaluate` and `predict` on any backend.
 
@@ -24,20 +45,20 @@ class Batches(keras.utils.PyDataset):
     is `numpy.random.default_rng([seed, epoch]).permutation(N)`. `fit` adds no
     shuffling of its own, whatever its argument `shuffle`.
 
-    **What an epoch is**: a pass counts once its last batch has been handed
-    out. So `epoch` is the number of finished passes (plus `initial_epoch`),
-    and a pass given up early (`next(iter(batches))`, a sanity check, the look
-    at the first batch by which Keras builds a model on JAX and PyTorch, an
-    interrupted `fit`) is simply begun again by the next one. Passes that run
-    side by side belong to the same epoch.
+    **What an epoch is**: a pass of `fit`, or of a loop of your own over
+    `batches`, that came to its end. So `epoch` is the number of such passes
+    (plus `initial_epoch`). A pass given up early (`next(iter(batches))`, a
+    sanity check, the look at the first batch by which Keras builds a model on
+    JAX and PyTorch, a `fit` that failed) is simply begun again by the next
+    one, `evaluate` and `predict` count for nothing, and passes that run side
+    by side belong to the same epoch.
 
-    `read(epoch, position)` is the pure way to one batch. Indexing follows
-    Keras' protocol of passes: `batches[i]` is batch `i` of the current epoch,
-    but in a pass of Keras, and after one that stopped midway, it is the next
-    batch of that pass, whatever `i`. `predict` on shuffled batches returns
-    its results in the order of `order(epoch)`, not in that of the source.
-    `as_tf()` gives the same batches as a `tf.data.Dataset`, with `map` and
-    all else.
+    `batches[i]` is batch `i` of the current epoch, and `read(epoch, i)` that
+    of any; neither takes a batch from a training that runs. (Keras itself
+    asks by index too: whatever index, it gets the next batch of its pass.)
+    `predict` on shuffled batches returns its results in the order of
+    `order(epoch)`, not in that of the source. `as_tf()` gives the same
+    batches as a `tf.data.Dataset`, with `map` and all else.
 
     Args:
         source: `Source`.
@@ -55,7 +76,9 @@ class Batches(keras.utils.PyDataset):
         epoch: Int, the epoch of the next batch; may be set.
 
     Raises:
-        ValueError: for sizes out of range, or where no batch is left.
+        ValueError: for sizes out of range, where no batch is left, or if
+            `workers` or `use_multiprocessing` is set: threads read ahead
+            already.
 
     Example:
 
@@ -77,8 +100,7 @@ class Batches(keras.utils.PyDataset):
         drop_remainder: bool = False,
         initial_epoch: int = 0,
     ) -> None:
-        # One worker reads in the caller's thread; `read_ahead` has its own.
-        super().__init__(workers=1)
+        super().__init__()
         self.source = source
         self.batch_size = checks.integer("batch_size", batch_size)
         self.shuffle = shuffle
@@ -92,9 +114,8 @@ class Batches(keras.utils.PyDataset):
                 "`drop_remainder=False`."
             )
         self._lock = threading.Lock()
-        self._in_epoch = False
-        self._pass: Iterator[Batch] | None = None
-        self._left = 0
+        # By Keras' adapters: one for each call of `fit` and the like.
+        self._readers: Any = weakref.WeakKeyDictionary()
 
     def __len__(self) -> int:
         if self.drop_remainder:
@@ -164,41 +185,81 @@ class Batches(keras.utils.PyDataset):
 
     # `fit` asks a `PyDataset` for its batches in an order that it shuffles by
     # itself with Python's global generator. The order here belongs to the
-    # seed and the epoch. So while Keras runs a pass, the batches come in
-    # their own order, whatever index it asks for.
+    # seed and the epoch, so Keras gets the batches in their own order,
+    # whatever index it asks for. Anybody else gets the batch of the index.
+    # Nothing but the caller tells one from the other: the generator of an
+    # adapter, which asks for `num_batches` when it begins.
 
     @property
     def num_batches(self) -> int:
-        """The number of batches. To read it gives up the running pass.
-
-        Keras reads it whenever it begins to iterate, and not in between:
-        `on_epoch_begin` would not do, as it cannot tell a new pass from the
-        continued one of `fit(steps_per_epoch=...)`.
-        """
-        self._pass = None
+        """The number of batches, as `len`."""
+        reader = self._reader("_finite_generator")
+        if reader is not None:
+            reader.epoch, reader.left = self.epoch, len(self)
+            reader.batches = self.read_ahead(reader.epoch)
         return len(self)
 
+    def __getitem__(self, index: int) -> Batch:
+        """Batch `index` of the current epoch."""
+        reader = self._reader("_finite_generator")
+        if reader is None:
+            return self.read(self.epoch, index)
+        reader.left -= 1
+        return next(reader.batches)
+
     def on_epoch_begin(self) -> None:
-        self._in_epoch = True
+        reader = self._reader("on_epoch_begin")
+        # Keras looks at a first batch to build a model; it is no training.
+        known = ("fit", "evaluate", "predict", "_symbolic_build")
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_name not in known:
+            frame = frame.f_back
+        if reader is not None and frame is not None:
+            reader.is_training = frame.f_code.co_name == "fit"
 
     def on_epoch_end(self) -> None:
-        self._in_epoch = False
+        # Not before: TensorFlow reads ahead of the training.
+        reader = self._reader("on_epoch_end")
+        if reader is not None and reader.is_training and not reader.left:
+            self._finish(reader.epoch)
 
-    def __getitem__(self, index: int) -> Batch:
-        """The next batch of Keras' pass; without one, batch `index`.
+    def _reader(self, function: str) -> _Reader | None:
+        """The reader whose adapter runs `function`, or `None` for others."""
+        frame: FrameType | None = sys._getframe(1)
+        # Past this object's own methods, a subclass's too.
+        while frame is not None and frame.f_locals.get("self") is self:
+            frame = frame.f_back
+        if frame is None or frame.f_code.co_name != function:
+            return None
+        adapter = frame.f_locals.get("self")
+        if getattr(adapter, "py_dataset", None) is not self:
+            return None
+        return self._readers.setdefault(adapter, _Reader())
 
-        `read(epoch, position)` depends on no pass.
-        """
-        if self._pass is None:
-            if not self._in_epoch:
-                return self.read(self.epoch, index)
-            self._pass = iter(self)
-            self._left = len(self)
-        batch = next(self._pass)
-        self._left -= 1
-        if not self._left:
-            self._pass = None
-        return batch
+    @property
+    def workers(self) -> int:
+        """Keras' workers: 1, for `read_ahead` has threads of its own."""
+        return 1
+
+    @workers.setter
+    def workers(self, value: int) -> None:
+        self._refuse("workers", value)
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """Whether Keras reads in processes: no."""
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, value: bool) -> None:
+        self._refuse("use_multiprocessing", value)
+
+    def _refuse(self, name: str, value: Any) -> None:
+        raise ValueError(
+            f"`Batches` takes no `{name}`: up to eight threads read ahead by "
+            "themselves, in the order of the seed, which Keras' workers would "
+            f"not keep. Leave it out. Received: {name}={value!r}."
+        )
 
     # === For TensorFlow ===
 

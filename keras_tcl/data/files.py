@@ -172,6 +172,7 @@ def list_classes(
         root: The folder.
         class_names: The classes' folders in the order of their labels.
         suffixes: Strings, the suffixes of the files that count, lower case.
+            A warning counts and names what else is there.
         where: String, which files to put where; the error's last words.
 
     Returns:
@@ -180,22 +181,54 @@ def list_classes(
     Raises:
         ValueError: if a class has no file.
     """
+    files, labels, skipped = _list(root, class_names, suffixes, where)
+    _warn_of_skipped(root, skipped, suffixes)
+    return files, labels
+
+
+def _list(
+    root: pathlib.Path,
+    class_names: Sequence[str],
+    suffixes: Sequence[str],
+    where: str,
+) -> tuple[list[pathlib.Path], list[int], list[pathlib.Path]]:
+    """As `list_classes`, and what else is there."""
     files: list[pathlib.Path] = []
     labels: list[int] = []
+    skipped: list[pathlib.Path] = []
     for label, name in enumerate(class_names):
-        found = sorted(
-            path
-            for path in (root / name).glob("*")
-            if path.suffix.lower() in suffixes and not path.name.startswith(".")
-        )
-        if not found:
+        fitting: list[pathlib.Path] = []
+        others: list[pathlib.Path] = []
+        for path in sorted((root / name).glob("*")):
+            if not path.name.startswith((".", "__")):
+                fits = path.suffix.lower() in suffixes
+                (fitting if fits else others).append(path)
+        if not fitting:
+            other = f" ({len(others)} others)" if others else ""
             raise ValueError(
                 f"{root / name} holds no file of the kinds "
-                f"{', '.join(suffixes)}. Fill or remove it. {where}"
+                f"{', '.join(suffixes)}{other}. Fill or remove it. {where}"
             )
-        files += found
-        labels += [label] * len(found)
-    return files, labels
+        files += fitting
+        labels += [label] * len(fitting)
+        skipped += others
+    return files, labels, skipped
+
+
+def _warn_of_skipped(
+    root: pathlib.Path,
+    skipped: Sequence[pathlib.Path],
+    suffixes: Sequence[str],
+) -> None:
+    if skipped:
+        names = [path.relative_to(root).as_posix() for path in skipped[:3]]
+        more = ", ..." if len(skipped) > 3 else ""
+        warnings.warn(
+            f"{len(skipped)} entries of the class folders in {root} are left "
+            f"out, as they are no {', '.join(suffixes)} files: "
+            f"{', '.join(names)}{more}.",
+            stacklevel=2,
+        )
 
 
 class Folder(NamedTuple):
@@ -248,6 +281,7 @@ def open_folder(
     if split_names:
         files: list[pathlib.Path] = []
         labels: list[int] = []
+        skipped: list[pathlib.Path] = []
         splits = {}
         for name in split_names:
             own = _folders(root / name)  # A split may lack a class.
@@ -257,13 +291,14 @@ def open_folder(
                     f"{root / name} has the class {unknown[0]!r}, which "
                     f"{root / 'train'} lacks."
                 )
-            found, local = list_classes(root / name, own, suffixes, info.where)
+            found, local, others = _list(root / name, own, suffixes, info.where)
             splits[name] = np.arange(len(files), len(files) + len(found))
             files += found
+            skipped += others
             labels += [classes.index(own[label]) for label in local]
         notes = {"split_rule": "the folders"}
     else:
-        files, labels = list_classes(root, classes, suffixes, info.where)
+        files, labels, skipped = _list(root, classes, suffixes, info.where)
         splits = split_rows("random", labels, None, split_seed, test_fraction)
         splits["all"] = np.arange(len(files))
         notes = {
@@ -273,6 +308,15 @@ def open_folder(
             "test_fraction": test_fraction,
         }
     rows = splits[checks.choice("split", split, splits)]
+    if not len(rows):
+        why = (
+            f"{root / split} has no folder of a class."
+            if split_names
+            else "each class has one file, which trains. Add files, or take "
+            "split='all'."
+        )
+        raise ValueError(f"The split {split!r} of {root} is empty: {why}")
+    _warn_of_skipped(root, skipped, suffixes)
     info = info.replace(
         classes=len(classes),
         class_names=tuple(classes),

@@ -56,6 +56,26 @@ class DataInfo:
     where: str = ""
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def network_arguments(self) -> dict[str, Any]:
+        """What a network for these data is built with.
+
+        Returns:
+            `input_shape` and `classes`; of images also `value_range`, and
+            `mean` and `std` where they are known.
+
+        Example:
+
+        >>> digits = keras_tcl.data.info("digits")
+        >>> model = keras_tcl.sew_resnet8(**digits.network_arguments())
+        >>> model.input_shape, model.classes
+        ((None, 8, 8, 1), 10)
+        """
+        arguments = {"input_shape": self.shape, "classes": self.classes}
+        for name in ("value_range", "mean", "std"):
+            if getattr(self, name) is not None:
+                arguments[name] = getattr(self, name)
+        return arguments
+
     def replace(self, **changes: Any) -> "DataInfo":
         """A copy with some facts changed."""
         return dataclasses.replace(self, **changes)
@@ -200,7 +220,8 @@ class Subset(Source):
             mask: booleans `[len(source)]`.
 
     Raises:
-        ValueError: where a mask has another length, or nothing is left.
+        ValueError: where a mask has another length, an index is no whole
+            number or out of range, or nothing is left.
 
     Example:
 
@@ -221,6 +242,15 @@ class Subset(Source):
                     f"{len(source)} examples. Received: shape {indices.shape}."
                 )
             indices = np.flatnonzero(indices)
+        is_whole = indices.dtype.kind in "iu" or not indices.size
+        wrong = (indices < 0) | (indices >= len(source))
+        if indices.ndim != 1 or not is_whole or wrong.any():
+            raise ValueError(
+                "`indices` must be a vector of whole numbers from 0 to "
+                f"{len(source) - 1}, or a mask. Received: shape "
+                f"{indices.shape}, dtype {indices.dtype}, among them "
+                f"{indices[wrong][:3].tolist() or indices.ravel()[:3]}."
+            )
         self.indices = indices.astype("int64")
         super().__init__(
             source.info,
@@ -240,7 +270,7 @@ class Joined(Source):
         sources: List of `Source`s that share shape and dtype.
 
     Raises:
-        ValueError: where their shapes or dtypes differ.
+        ValueError: where there is none, or their shapes or dtypes differ.
 
     Example:
 
@@ -252,6 +282,10 @@ class Joined(Source):
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
+        if not len(sources):
+            raise ValueError(
+                "`sources` must hold at least one. Received: none."
+            )
         first, *others = sources
         kind = (first.element_shape, first.dtype)
         for other in others:

@@ -11,24 +11,31 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tcl import graph
+from keras_tcl import graph, inputs
 from keras_tcl.inference.readout import Readout
-from keras_tcl.inputs import are_finite, check_sample_shape, without_invalid
+from keras_tcl.losses.labels import validate_labels
 
 
 def step_logits(network: keras.Model, x: Any) -> Any:
     """Logits `[batch, T, classes]` of every time step, in inference.
 
-    A sample with NaN or infinite values has NaN logits. (Spikes would hide
-    it: `NaN >= threshold` is false.)
+    A sample with values that are NaN, infinite or far from any pixel has NaN
+    logits. (Spikes would hide it: `NaN >= threshold` is false.)
     """
     x = ops.convert_to_tensor(x)
-    check_sample_shape(x.shape[1:], network.inputs[0].shape[1:])
+    inputs.check_sample_shape(x.shape[1:], network.inputs[0].shape[1:])
     outputs = graph.run(
-        network, without_invalid(x), training=False, only=["logits"]
+        network, inputs.without_invalid(x), training=False, only=["logits"]
     )
-    logits = ops.cast(outputs["logits"], "float32")
-    return ops.where(are_finite(x)[:, None, None], logits, float("nan"))
+    return with_invalid(outputs["logits"], network, x)
+
+
+def with_invalid(logits: Any, network: keras.Model, x: Any) -> Any:
+    """Logits `[batch, T, ...]` in float32, NaN where `x` is not valid."""
+    is_valid = inputs.are_valid(x, inputs.pixel_range(network))
+    axes = (-1, *[1] * (len(logits.shape) - 1))
+    logits = ops.cast(logits, "float32")
+    return ops.where(ops.reshape(is_valid, axes), logits, float("nan"))
 
 
 def evaluate_timesteps(
@@ -41,19 +48,41 @@ def evaluate_timesteps(
         x: Images or event frames, or a data set of `(x, y)` batches.
         y: Labels, integer or one-hot; left out for a data set.
         batch_size: Integer, as for `predict`.
+
+    Raises:
+        ValueError: If there are no samples, labels that are no classes, or
+            batches of recordings of different T.
     """
     batches: Iterable[tuple[Any, Any]]
     if y is not None:
         batches = [(readout.predict(x, batch_size), y)]
     else:
         batches = ((readout.predict_on_batch(x), y) for x, y in batches_of(x))
-    correct, total = np.zeros(1), 0
+    correct, total = np.zeros(0), 0
     for logits, labels in batches:
-        correct = correct + correct_by_latency(logits, labels)
+        correct = add_by_latency(correct, correct_by_latency(logits, labels))
         total += len(logits)
     if not total:
         raise ValueError("The data set is empty: there is no accuracy.")
     return correct / total
+
+
+def add_by_latency(sums: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Adds arrays `[T]`, of which the first may be `[0]`, still of nothing.
+
+    Raises:
+        ValueError: If they are of different T.
+    """
+    if not len(sums):
+        return more
+    if len(sums) != len(more):
+        raise ValueError(
+            "All recordings must have the same number of time steps T for an "
+            "accuracy at every t. Received batches of "
+            f"T = {len(sums)} and T = {len(more)}. Evaluate those of each T "
+            "by themselves, or bring all to one T."
+        )
+    return sums + more
 
 
 def batches_of(data: Any) -> Iterator[tuple[Any, Any]]:
@@ -86,9 +115,11 @@ def correct_by_latency(logits: np.ndarray, labels: Any) -> np.ndarray:
             `[samples, classes]`.
 
     Raises:
-        ValueError: If there are not as many labels as samples.
+        ValueError: If there are not as many labels as samples, or labels that
+            are no classes.
     """
     labels = np.asarray(ops.convert_to_numpy(labels))
+    validate_labels(labels, logits.shape[-1], hard=False)
     if labels.ndim == 2:
         labels = labels.argmax(-1) if labels.shape[1] > 1 else labels[:, 0]
     if len(labels) != len(logits):

@@ -118,11 +118,15 @@ def _kernel_gradient(
 
     patch_size = height * width * channels
     most = max(1, BLOCK_SIZE // (math.prod(size) * patch_size or 1))
-    rows = max(k for k in range(1, min(most, samples) + 1) if samples % k == 0)
+    # The most samples that divide the batch; a batch of none has no blocks.
+    rows = max(
+        (k for k in range(1, min(most, samples) + 1) if samples % k == 0),
+        default=1,
+    )
     total, _ = lax.scan(
         add_block,
         jnp.zeros((filters, patch_size), jnp.promote_types(x.dtype, "float32")),
-        tuple(a.reshape(-1, rows, *a.shape[1:]) for a in (x, gy)),
+        tuple(a.reshape(samples // rows, rows, *a.shape[1:]) for a in (x, gy)),
     )
     return total.T.reshape(height, width, channels, filters).astype(
         kernel.dtype

@@ -13,8 +13,12 @@ from keras_tcl.kernels.torch_tracing import is_tracing
 
 
 def is_suited(x: Any) -> bool:
-    """Whether there is something to normalize, and nobody traces it."""
-    return x.numel() > 0 and not is_tracing()
+    """Whether there is something to normalize, and nobody traces it.
+
+    Statistics and parameters come in float32, which the kernels take beside
+    half precision, but not beside float64.
+    """
+    return x.numel() > 0 and x.dtype != torch.float64 and not is_tracing()
 
 
 def normalize_batch(

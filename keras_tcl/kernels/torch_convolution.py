@@ -36,6 +36,12 @@ def convolution(
     Returns:
         Tensor `[N, H', W', O]`.
     """
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        # It would do so inside of `forward` alone, and the backward pass would
+        # be given two types.
+        dtype = torch.get_autocast_dtype(device)
+        x, kernel = x.to(dtype), kernel.to(dtype)
     size = kernel.shape[:2]
     if tuple(size) == (1, 1) and max(strides) > 1:
         # The same numbers. PyTorch's CPU build (2.13) writes past its memory

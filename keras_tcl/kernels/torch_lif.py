@@ -12,8 +12,6 @@ without their last terms for `detach_reset`, the backward pass there is
     gh_t = gs_t * sg_t + decay * k_t * gh_{t+1}
 
 of which only one operation per time step cannot take all steps at once.
-
-One difference: after an infinite input a neuron is NaN, and silent.
 """
 
 import math
@@ -63,11 +61,15 @@ def _charge_and_fire(
     """Write potentials and spikes of the input `[rows, T, columns]`."""
     x = x.float()
     u = torch.zeros_like(h[:, 0])
+    if reset == "hard":
+        decay = -decay  # `u` is the negative of the potential.
     for t in range(h.shape[1]):
         torch.add(x[:, t], u, alpha=decay, out=h[:, t])
         torch.ge(h[:, t], threshold, out=s[:, t])
         if reset == "hard":
-            torch.addcmul(h[:, t], h[:, t], s[:, t], value=-1, out=u)
+            # 0 where -h <= -threshold. A product would be NaN after infinity.
+            torch.neg(h[:, t], out=u)
+            torch.threshold_(u, -threshold, 0.0)
         else:
             torch.add(h[:, t], s[:, t], alpha=-threshold, out=u)
 
@@ -157,7 +159,12 @@ def _blocks(
     size *= torch.get_num_threads()
     # `max(1, ...)`: an empty batch or layer has no parts.
     rows = max(1, min(batch, size // max(1, columns)))
-    work = torch.empty((buffers, rows, timesteps, min(size, columns)))
+    # The type and device by name: both have defaults that a user may set.
+    work = torch.empty(
+        (buffers, rows, timesteps, min(size, columns)),
+        dtype=torch.float32,
+        device=tensors[0].device,
+    )
     for top in range(0, batch, rows):
         for left in range(0, columns, size):
             parts = [

@@ -48,6 +48,11 @@ class Neuron(keras.layers.Layer):
     plain recurrence: `spike` has no gradient, and PyTorch keeps nothing for
     one. A training loop that leaves the argument out trains.
 
+    A step that resets by a product, as the one above, is NaN after an
+    infinite input (above 65,504 in float16), and then never fires. Gradients
+    are those of `keras` and of PyTorch's `backward`; the transforms of
+    `torch.func` (`grad`, `vmap`, `jvp`) are not supported.
+
     Call arguments:
         inputs: Tensor of shape `[batch, T, ...]`; T must be static.
         training: Boolean or `None`.

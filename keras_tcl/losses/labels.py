@@ -65,30 +65,10 @@ def validate_labels(y_true: Any, classes: int, hard: bool) -> None:
         ValueError: wrong rank or width, ids that are fractional or outside
             the classes, rows that do not sum to 1, soft labels where `hard`.
     """
-    labels = np.asarray(ops.convert_to_numpy(y_true))
+    labels = _numbers(y_true)
     _check_shape(labels.shape, classes)
-    try:
-        labels = labels.astype("float64")
-    except (TypeError, ValueError):
-        raise ValueError(
-            "Labels must be numbers: class ids or one-hot rows. "
-            f"Received: an array of dtype {labels.dtype}."
-        ) from None
     if _holds_ids(labels.shape):
-        labels = labels.reshape(-1)
-        _refuse(
-            labels,
-            labels != np.floor(labels),
-            "Class ids must be whole numbers. Give soft labels as rows "
-            f"of {classes} probabilities.",
-        )
-        _refuse(
-            labels,
-            (labels < 0) | (labels >= classes),
-            f"Class ids must lie between 0 and {classes - 1}, because the "
-            f"model has {classes} classes. Renumber the labels or give "
-            "the model as many classes as the data has.",
-        )
+        validate_ids(labels.reshape(-1), classes)
         return
     sums_to_one = np.abs(labels.sum(axis=1) - 1.0) <= _TOLERANCE
     _refuse(
@@ -106,12 +86,61 @@ def validate_labels(y_true: Any, classes: int, hard: bool) -> None:
         )
 
 
+def are_valid_ids(y_true: Any, classes: int, ignored: int | None = None) -> Any:
+    """Return on the device which samples have class ids alone, `(batch,)`.
+
+    For labels of any shape, of Keras' sparse cross entropies.
+
+    Args:
+        y_true: Tensor `(batch, ...)`.
+        classes: Integer. Number of classes of the model.
+        ignored: Integer that is valid as well, or `None`.
+    """
+    labels = ops.cast(ops.convert_to_tensor(y_true), "float32")
+    inside = ops.logical_and(labels >= 0, labels < classes)
+    valid = ops.logical_and(inside, ops.equal(labels, ops.floor(labels)))
+    if ignored is not None:
+        valid = ops.logical_or(valid, ops.equal(labels, ignored))
+    return ops.all(valid, axis=tuple(range(1, len(labels.shape))))
+
+
+def validate_ids(y_true: Any, classes: int, ignored: int | None = None) -> None:
+    """Raise a ValueError for what `are_valid_ids` finds not valid."""
+    labels = _numbers(y_true)
+    kept = labels if ignored is None else np.where(labels == ignored, 0, labels)
+    _refuse(
+        labels,
+        kept != np.floor(kept),
+        "Class ids must be whole numbers. Give soft labels as rows "
+        f"of {classes} probabilities.",
+    )
+    _refuse(
+        labels,
+        (kept < 0) | (kept >= classes),
+        f"Class ids must lie between 0 and {classes - 1}, because the "
+        f"model has {classes} classes. Labels outside the model's classes "
+        "teach it nothing: renumber them, or give the model as many classes "
+        "as the data has.",
+    )
+
+
 def visible_values(y_true: Any) -> np.ndarray | None:
     """Return labels as a NumPy array, or `None` while a compiler traces."""
     try:
         return np.asarray(ops.convert_to_numpy(y_true))
     except Exception:  # Each backend's tracers raise an error of their own.
         return None
+
+
+def _numbers(y_true: Any) -> np.ndarray:
+    labels = np.asarray(ops.convert_to_numpy(y_true))
+    try:
+        return labels.astype("float64")
+    except (TypeError, ValueError):
+        raise ValueError(
+            "Labels must be numbers: class ids or one-hot rows. "
+            f"Received: an array of dtype {labels.dtype}."
+        ) from None
 
 
 def _holds_ids(shape: tuple) -> bool:
@@ -130,6 +159,7 @@ def _check_shape(shape: tuple, classes: int) -> None:
 
 def _refuse(labels: np.ndarray, wrong: np.ndarray, message: str) -> None:
     """Raise a ValueError naming the first label that is wrong."""
+    wrong = wrong.any(axis=tuple(range(1, wrong.ndim)))
     if wrong.any():
         first = int(np.argmax(wrong))
         value = np.array2string(labels[first], threshold=10, precision=4)

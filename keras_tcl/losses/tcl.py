@@ -17,25 +17,33 @@ from keras_tcl.losses.tet import cross_entropy_per_step
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
 class TCL(MeanCrossEntropy):
-    """Baseline loss plus a contrastive term over time steps.
+    """Cross entropy plus a contrastive term over time steps.
 
     ```
-    loss = sum_v CE(softmax(1/T sum_t O_t), y)
+    loss = 1/V sum_v [(1 - s) CE(softmax(1/T sum_t O_t), y)
+                      + s 1/T sum_t CE(softmax(O_t), y)]
            + weight * mean_stages temporal_contrastive(embeddings, y)
     ```
 
-    The contrastive term makes the embeddings of one class (or, with
-    `supervised=False`, of one image) alike at all time steps, so that a
-    network run for fewer steps still decides alike. It reads the embeddings
-    that projection heads make of one or several stages of the network.
+    with `s` the share `per_step` and V the number of views. The contrastive
+    term makes the embeddings of one class (or, with `supervised=False`, of one
+    image) alike at all time steps, and the share `s` makes every step decide,
+    so that a network run for fewer steps still decides alike. The contrastive
+    term reads the embeddings that projection heads make of one or several
+    stages of the network.
 
     Args:
         temperature: Float above 0. Temperature of the similarities. Defaults
             to `0.07`.
         weight: Float, 0 or more. Weight of the contrastive term; with 0 it is
             left out and no embeddings are needed. Defaults to `0.5`.
-        normalization: `"paper"` or `"mean"`: what the sum over positives is
-            divided by, see `temporal_contrastive`. Defaults to `"paper"`.
+        normalization: `"mean"`: all terms are means, over views and over
+            positives; or `"paper"`: the cross entropy is summed over views
+            (eq. 9) and the contrastive term as printed (eq. 10), see
+            `temporal_contrastive`. Defaults to `"mean"`.
+        per_step: Float between 0 and 1. Share of the cross entropy that is
+            taken at every single time step, as by `TET`, and not of their
+            mean. The paper has 0. Defaults to `0.5`.
         supervised: Boolean. Whether samples of one class are positives
             (eq. 10) or only the same sample (eq. 7). Defaults to `True`.
         reduction: Reduction over the batch, as in `keras.losses.Loss`.

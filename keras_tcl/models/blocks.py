@@ -39,12 +39,14 @@ class Units:
     """Draws the units of one network: normalized convolutions and neurons.
 
     Args:
-        neuron: Layer whose copies serve as neurons. Defaults to `LIF()`.
+        neuron: Layer whose copies, in Keras' dtype policy at the time, serve
+            as neurons. Defaults to `LIF()`.
         normalization: One of `NORMALIZATIONS`.
     """
 
     def __init__(self, neuron: Any, normalization: str) -> None:
-        self.neuron = copy_of(LIF() if neuron is None else neuron)
+        policy = keras.config.dtype_policy()
+        self.neuron = copy_of(LIF() if neuron is None else neuron, dtype=policy)
         self.normalization = checks.choice(
             "normalization", normalization, NORMALIZATIONS
         )

@@ -23,7 +23,7 @@ def classification_network(
     """Makes a whole network of a backbone of your own.
 
     The layers of the backbone become layers of one graph, between rescaled
-    pixels and a classifier:
+    pixels (unless it rescales them itself) and a classifier:
 
     ```
     x -> ((x - low) / (high - low) - mean) / std -> backbone -> classifier
@@ -84,7 +84,9 @@ def classification_network(
         )
     drawn = backbone.inputs[0]
     start = keras.Input(drawn.shape[1:], name="inputs", dtype=drawn.dtype)
-    x = rescaled(start, value_range, mean, std)
+    # The stages of a network, to be classified anew, begin with raw pixels.
+    is_raw = bool(graph.layers(backbone, PixelNormalization))
+    x = start if is_raw else rescaled(start, value_range, mean, std)
     drawn_again = graph.walk(backbone, x, deep=False)
     stages = {name: drawn_again[name] for name in graph.outputs(backbone)}
     return classified(start, stages, classes, classifier, name, stage)

@@ -1,19 +1,21 @@
 """A network at work: what it says at every latency, and its ways out."""
 
+import functools
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_tcl import checks, graph, inference, inputs
 from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference import latency
 from keras_tcl.inference.readout import Readout
-from keras_tcl.layers import DirectEncoding, PixelNormalization
-from keras_tcl.training.guard import GuardedModel
+from keras_tcl.layers import DirectEncoding, Neuron, PixelNormalization
+from keras_tcl.training.terms import TermsModel
 
 
-class NetworkModel(GuardedModel):
+class NetworkModel(TermsModel):
     """What `keras_tcl.TCLModel` does with its network besides training it.
 
     Args:
@@ -22,6 +24,8 @@ class NetworkModel(GuardedModel):
             [batch, T, classes]}`.
         value_range: Pair of numbers, the least and the greatest value of a
             pixel, or `None` for that of the network.
+        dtype: Dtype policy, which must be that of the network's neurons.
+            Defaults to it.
         **kwargs: As for `keras.Model`.
     """
 
@@ -29,16 +33,71 @@ class NetworkModel(GuardedModel):
         self,
         network: keras.Model,
         value_range: Any = None,
+        dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.network = check_network(network)
+        network = check_network(network)
+        super().__init__(dtype=_policy_of(network, dtype), **kwargs)
+        self.network = network
         if value_range is None:
             value_range = (0, 255)
             for layer in graph.layers(network, PixelNormalization):
                 value_range = layer.value_range
         self.value_range = checks.value_range(value_range)
         self._step_logits = Readout(self.network, latency.step_logits)
+        # Made when it is asked for, and no attribute that Keras would save.
+        self._layer = functools.cache(lambda: _layer_of(self))
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(x, keras.KerasTensor):
+            return super().__call__(x, *args, **kwargs)
+        inputs.check_sample_shape(x.shape[1:], self.sample_shape)
+        return self._layer()(x, *args, **kwargs)
+
+    @property
+    def input(self) -> Any:
+        """Symbolic input of the network, raw images or event frames."""
+        return self.network.input
+
+    @property
+    def inputs(self) -> list[Any]:
+        """Symbolic inputs, of which there is one."""
+        return self.network.inputs
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of a batch, `(None, H, W, C)` or `(None, T, H, W, C)`."""
+        return self.network.input_shape
+
+    @functools.cached_property
+    def output(self) -> Any:
+        """Symbolic mean logits `[batch, classes]` of `input`."""
+        logits = self.network.output[LOGITS]
+        return ops.mean(ops.cast(logits, "float32"), axis=1)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Symbolic outputs, of which there is one."""
+        return [self.output]
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """Shape of what the model returns, `(None, classes)`."""
+        return tuple(self.output.shape)
+
+    def get_layer(
+        self, name: str | None = None, index: int | None = None
+    ) -> Any:
+        """Returns a layer by its name, also one of the network's."""
+        within = [*self.network.layers, *graph.layers(self.network)]
+        for layer in within if index is None and name is not None else ():
+            if layer.name == name and isinstance(layer, keras.layers.Layer):
+                return layer
+        try:
+            return super().get_layer(name, index)
+        except ValueError as error:
+            names = [layer.name for layer in self.network.layers]
+            raise ValueError(f"{error} Its network has {names}.") from None
 
     @property
     def classes(self) -> int:
@@ -100,6 +159,7 @@ class NetworkModel(GuardedModel):
             Array `[samples, T, classes]`. The prediction at a latency of t
             steps is the mean of the first t; over all T it is `predict(x)`.
         """
+        x = inputs.one_input(x)
         self.check_data(x)
         return self._step_logits.predict(x, batch_size, verbose)
 
@@ -119,6 +179,7 @@ class NetworkModel(GuardedModel):
         Returns:
             Array `[T]` of fractions between 0 and 1.
         """
+        x = inputs.one_input(x)
         if y is None and inputs.is_array(x):
             raise ValueError(
                 "Labels are missing: `evaluate_timesteps` needs `y`, or a data "
@@ -205,3 +266,34 @@ class NetworkModel(GuardedModel):
 
     def _encodings(self) -> list[DirectEncoding]:
         return graph.layers(self.network, DirectEncoding)
+
+
+def _layer_of(model: NetworkModel) -> keras.Model:
+    """What a model is within another: plain, from pixels to mean logits."""
+    layer = keras.Model(model.input, model.output, name=model.name)
+    # The graph was drawn with one T and runs with any other.
+    layer.input_spec = keras.InputSpec(ndim=len(model.input_shape))
+    return layer
+
+
+def _policy_of(network: keras.Model, dtype: Any) -> Any:
+    """The dtype policy of a network's neurons.
+
+    Raises:
+        ValueError: If another one is asked for.
+    """
+    neurons = graph.layers(network, Neuron)
+    if not neurons:
+        return dtype
+    policy = neurons[0].dtype_policy
+    wanted = policy if dtype is None else keras.dtype_policies.get(dtype)
+    if wanted.compute_dtype not in {x.compute_dtype for x in neurons}:
+        raise ValueError(
+            "The layers of a network have their dtype from when it was drawn, "
+            f"and the neurons of this one compute in {policy.compute_dtype}. "
+            "Give `dtype` to the function that draws it "
+            "(`keras_tcl.sew_resnet18(dtype=...)`), or call "
+            "`keras.config.set_dtype_policy` before you draw your own. "
+            f"Received: dtype={wanted.name!r}."
+        )
+    return wanted

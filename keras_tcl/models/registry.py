@@ -1,8 +1,9 @@
 """From functions that draw networks to models by name."""
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 import keras
@@ -27,7 +28,8 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
     """Makes of a function that draws a network one that returns a `TCLModel`.
 
     The new function takes the arguments of both, `weights` behind
-    `timesteps`. What was decorated stays at hand as its attribute `network`.
+    `timesteps`; and `dtype`, the policy under which it is drawn. What was
+    decorated stays at hand as its attribute `network`.
     """
     drawing = inspect.signature(draw).parameters
     training = {
@@ -35,6 +37,9 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
         for name, p in inspect.signature(TCLModel).parameters.items()
         if name not in ("network", "classes", "kwargs")
     }
+    training["dtype"] = inspect.Parameter(
+        "dtype", inspect.Parameter.KEYWORD_ONLY, default=None
+    )
     parameters = {**training, **drawing}
     parameters["weights"] = training["weights"].replace(
         kind=inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -51,7 +56,8 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
     def make(*args: Any, **kwargs: Any) -> TCLModel:
         given = signature.bind(*args, **kwargs).arguments
         given.setdefault("name", parameters["name"].default)
-        network = draw(**{k: v for k, v in given.items() if k in drawing})
+        with _dtype_policy(given.get("dtype")):
+            network = draw(**{k: v for k, v in given.items() if k in drawing})
         mine = {k: v for k, v in given.items() if k in training}
         return TCLModel(network, name=given["name"], **mine)
 
@@ -59,6 +65,18 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
     made.__signature__ = signature
     made.network = draw
     return cast(ModelFunction, make)
+
+
+@contextlib.contextmanager
+def _dtype_policy(dtype: Any) -> Iterator[None]:
+    """Within, Keras' default policy is another, if one is given."""
+    before = keras.config.dtype_policy()
+    if dtype is not None:
+        keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def variant(of: ModelFunction) -> Callable[..., ModelFunction]:

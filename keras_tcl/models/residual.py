@@ -65,8 +65,11 @@ def sew_resnet(
         classifier, value_range, mean, std: See
             `keras_tcl.models.classification_network`.
         name: String, name of the model.
-        augmenter, projection_dimension, embedding_stages: See
+        augmenter, projection_dimension, embedding_stages, skip_mismatch: See
             `keras_tcl.TCLModel`.
+        dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`, but for
+            the rescaling of pixels and the classifier, which are float32.
+            Defaults to Keras' (`keras.config.dtype_policy()`).
 
     Returns:
         A `keras_tcl.TCLModel`.

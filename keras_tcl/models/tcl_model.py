@@ -1,8 +1,10 @@
 """The training of a spiking network with a temporal loss."""
 
+import contextvars
 from collections.abc import Sequence
 from typing import Any
 
+import h5py
 import keras
 from keras import ops
 
@@ -11,12 +13,21 @@ from keras_tcl.augmentation import recipes
 from keras_tcl.graph import LOGITS
 from keras_tcl.inference import latency
 from keras_tcl.layers import ProjectionHead
-from keras_tcl.losses import MeanCrossEntropy, TemporalLoss
+from keras_tcl.losses import TemporalLoss
 from keras_tcl.models.network import classification_network
 from keras_tcl.models.network_model import NetworkModel
+from keras_tcl.models.step_data import (
+    check_temporal_loss,
+    check_views,
+)
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits
 from keras_tcl.training.remat import Remat, check_remat
+from keras_tcl.training.terms import term_metrics
+
+# Whether a temporal loss is to be evaluated. A model may be at work in several
+# threads at once.
+_evaluating = contextvars.ContextVar("evaluating", default=False)
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -54,7 +65,12 @@ class TCLModel(NetworkModel):
             for a contrastive loss. Defaults to all ("deep contrastive
             supervision").
         weights: Path of a `.weights.h5` file, or `None`.
-        **kwargs: `name` and `dtype`, as for any Keras model.
+        skip_mismatch: Boolean, whether layers whose weights in the file have
+            another shape keep their own, such as the classifier of another
+            number of classes. Defaults to `False`.
+        **kwargs: `name`, as for any Keras model, and `dtype`, the policy that
+            the network was drawn with and that projection heads get, too.
+            Defaults to that of its neurons.
 
     Call arguments:
         x: Images `[batch, H, W, C]` or event frames
@@ -92,6 +108,7 @@ class TCLModel(NetworkModel):
         projection_dimension: int = 128,
         embedding_stages: Sequence[str] | None = None,
         weights: str | None = None,
+        skip_mismatch: bool = False,
         **kwargs: Any,
     ) -> None:
         if classes is not None:
@@ -117,25 +134,27 @@ class TCLModel(NetworkModel):
             augmenter, self.sample_shape, self.value_range
         )
         self.heads: dict[str, ProjectionHead] = {}
-        self.terms = {
-            name: keras.metrics.Mean(name=f"{name}_loss")
-            for name in ("classification", "contrastive")
-        }
+        self.terms = term_metrics("classification", "contrastive")
         self._remat_choice: str | None = None
         self._remat: Remat | None = None
         self.built = True
         if weights is not None:
-            self.load_weights(weights)
+            self.load_weights(weights, skip_mismatch=skip_mismatch)
 
     # --- Views, network, loss -----------------------------------------------
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        if not training:
-            x = inputs.as_views(x)[0]
-            return ops.mean(latency.step_logits(self.network, x), axis=1)
-        views, count = self._views(x)
-        if self._remat is None:
-            outputs = graph.run(self.network, views, training=True)
+        x = inputs.one_input(x)
+        if training or _evaluating.get():
+            return self._outputs(x, bool(training))
+        x = inputs.as_views(x)[0]
+        return ops.mean(latency.step_logits(self.network, x), axis=1)
+
+    def _outputs(self, x: Any, training: bool) -> dict[str, Any]:
+        """What a temporal loss compares: of each view, stage and time step."""
+        views, count = self._views(x) if training else self._one_view(x)
+        if not training or self._remat is None:
+            outputs = graph.run(self.network, views, training)
         else:
             outputs, losses = self._remat(views)
             self.add_loss(losses)
@@ -149,6 +168,9 @@ class TCLModel(NetworkModel):
             if self._wants_embeddings
         }
         logits = ops.cast(outputs[LOGITS], "float32")
+        if not training:
+            first = inputs.as_views(x)[0]
+            logits = latency.with_invalid(logits, self.network, first)
         return {"logits": unfold(logits), "embeddings": embeddings}
 
     def train_step(self, *args: Any) -> Any:
@@ -156,8 +178,17 @@ class TCLModel(NetworkModel):
         # Keras' own: one written by hand would lose the loss scaling.
         *state, data = args
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        _check_views(x, self.loss, bool(self.view_augmenters))
+        check_views(inputs.one_input(x), self.loss, bool(self.view_augmenters))
         return super().train_step(*state, data)
+
+    def test_step(self, *args: Any) -> Any:
+        # Keras' own step calls the model as `predict` does. For this loss, it
+        # is to answer as in training.
+        token = _evaluating.set(isinstance(self.loss, TemporalLoss))
+        try:
+            return super().test_step(*args)
+        finally:
+            _evaluating.reset(token)
 
     def compute_loss(
         self,
@@ -167,32 +198,23 @@ class TCLModel(NetworkModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        in_training = isinstance(y_pred, dict)
-        logits = _mean_logits(y_pred)
-        loss = self.loss
+        loss, x = self.loss, inputs.one_input(x)
         if not isinstance(loss, TemporalLoss):
+            logits = _mean_logits(y_pred)
             total = super().compute_loss(x, y, logits, sample_weight, training)
-            return self._spared(total, x) if in_training else total
+            return self._spared(total, x, y)
         if y is None:
             raise ValueError(
                 "Labels are missing: the loss needs `y`. Received data of "
                 "inputs alone."
             )
-        self._count_loss_as_built(y, logits)
-        if not in_training:
-            # The classification of mean logits, whatever the loss, so that
-            # the validation losses of different methods compare.
-            loss = MeanCrossEntropy(reduction=loss.reduction)
-            # By `call`: the loss itself would look at the labels' values.
-            values = loss.call(y, logits[:, None, None])
-            return loss.reduce(values, sample_weight)
         terms = loss.components(y, y_pred)
         for name, values in terms.items():
             self.terms[name].update_state(values, sample_weight)
         total = loss.reduce(loss.total(terms), sample_weight)
         for extra in self.losses:
             total = total + ops.sum(extra)
-        return self._spared(total, x, loss.valid(y, self.classes))
+        return self._spared(total, x, y)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -200,12 +222,11 @@ class TCLModel(NetworkModel):
         results = super().compute_metrics(
             x, y, _mean_logits(y_pred), sample_weight
         )
-        in_training = isinstance(y_pred, dict)
-        if not in_training:
+        if _evaluating.get() or not isinstance(y_pred, dict):
             results = without_faults(results)
-        if not in_training or not isinstance(self.loss, TemporalLoss):
+        if not isinstance(self.loss, TemporalLoss):
             del results["classification_loss"]
-        if not in_training or not self._wants_embeddings:
+        if not self._wants_embeddings:
             del results["contrastive_loss"]
         return results
 
@@ -213,6 +234,7 @@ class TCLModel(NetworkModel):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
+        loss_weights: Any = None,
         *args: Any,
         remat: str | None = None,
         **kwargs: Any,
@@ -222,8 +244,9 @@ class TCLModel(NetworkModel):
         Args:
             optimizer: As for Keras.
             loss: A loss of `keras_tcl.losses`, or any Keras loss of logits.
-                The strings `"sparse_categorical_crossentropy"` and
-                `"categorical_crossentropy"` are understood to take logits.
+                A name, class or function of `keras.losses` is told that it
+                gets logits.
+            loss_weights: As for Keras, with a loss of Keras.
             *args: As for Keras.
             remat: What training computes twice to keep less in memory
                 (gradient checkpointing): `None` for nothing, `"stage"` or
@@ -232,9 +255,16 @@ class TCLModel(NetworkModel):
                 keeps least. The results are the same; a step takes about a
                 forward pass longer. Defaults to `None`.
             **kwargs: As for Keras: `metrics`, `jit_compile`, ...
+
+        Raises:
+            ValueError: If the loss takes probabilities, or does not fit the
+                network or the other arguments; see the message.
         """
         check_remat(remat)
-        super().compile(optimizer, loss_of_logits(loss), *args, **kwargs)
+        loss = loss_of_logits(loss)
+        if isinstance(loss, TemporalLoss):
+            check_temporal_loss(loss, loss_weights, self.classes)
+        super().compile(optimizer, loss, loss_weights, *args, **kwargs)
         self._remat_choice = remat
         self._remat = Remat(self.network, remat) if remat else None
         if self._wants_embeddings and not self.embedding_stages:
@@ -249,6 +279,9 @@ class TCLModel(NetworkModel):
             }
         for head in self.heads.values():
             head.trainable = self._wants_embeddings
+        if isinstance(self.loss, TemporalLoss):
+            logits = keras.KerasTensor((None, self.classes))
+            self._count_loss_as_built(keras.KerasTensor((None,)), logits)
         self._forget_compiled_functions()
 
     def get_compile_config(self) -> Any:
@@ -257,12 +290,20 @@ class TCLModel(NetworkModel):
 
     # --- Data, saving, and what is private -------------------------------
 
-    def check_data(self, x: Any, y: Any = None) -> None:
-        value_range = None if self.takes_events else self.value_range
-        inputs.check_inputs(x, self.sample_shape, value_range)
-        loss = getattr(self, "loss", None)
-        if isinstance(loss, TemporalLoss) and inputs.is_array(y):
-            loss.validate_labels(y, self.classes)
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Loads weights, as `keras.Model.load_weights` does.
+
+        A file that was written before the model had projection heads leaves
+        them as they are.
+        """
+        heads = dict(self.heads)
+        if heads and not _has_heads(filepath):
+            self.heads.clear()
+        try:
+            super().load_weights(filepath, *args, **kwargs)
+        finally:
+            if not self.heads:
+                self.heads.update(heads)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -298,10 +339,18 @@ class TCLModel(NetworkModel):
 
     def _head(self, stage: str) -> ProjectionHead:
         head = ProjectionHead(
-            self.projection_dimension, name=f"{stage}_projection"
+            self.projection_dimension,
+            dtype=self.dtype_policy,
+            name=f"{stage}_projection",
         )
         head.build(tuple(self.stages[stage].shape))
         return head
+
+    def _one_view(self, x: Any) -> tuple[Any, int]:
+        """The first view, as it is, in float32; and 1."""
+        x = inputs.as_views(x)[0]
+        inputs.check_sample_shape(x.shape[1:], self.sample_shape)
+        return inputs.without_invalid(x), 1
 
     def _views(self, x: Any) -> tuple[Any, int]:
         """Views `[batch * V, ...]` in float32 and V; augmented, or as given."""
@@ -320,32 +369,16 @@ class TCLModel(NetworkModel):
         return x, count
 
 
+def _has_heads(filepath: Any) -> bool:
+    """Whether a file of weights has those of heads, or is of another kind."""
+    if not h5py.is_hdf5(filepath):
+        return True
+    with h5py.File(filepath) as file:
+        return "heads" in file
+
+
 def _mean_logits(y_pred: Any) -> Any:
     """Mean over views and time of what `call` returned."""
     if isinstance(y_pred, dict):
         return ops.mean(y_pred["logits"], axis=(1, 2))
     return y_pred
-
-
-def _check_views(x: Any, loss: Any, has_augmenter: bool) -> None:
-    """Compare the views in training data with those the loss asks for.
-
-    Raises:
-        ValueError: If there are others, and no augmenter to make them.
-    """
-    views = getattr(loss, "views", 1)
-    if isinstance(x, (tuple, list)):
-        shapes = [tuple(view.shape) for view in x]
-        if len(x) != views or len(set(shapes)) != 1:
-            raise ValueError(
-                f"The loss {loss!r} wants {views} view(s) of each sample. "
-                f"Received a tuple of views of shapes {shapes}: their number "
-                "must agree with the loss, and their shapes with each other."
-            )
-    elif views > 1 and not has_augmenter:
-        raise ValueError(
-            f"The loss {loss!r} compares {views} views of each sample, but "
-            "the data has one and the model has no augmenter to make others "
-            'from it. Build the model with `augmenter="auto"` or another, or '
-            "give the views as data: `((x1, x2), y)`."
-        )

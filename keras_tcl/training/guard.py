@@ -1,53 +1,171 @@
 """The one path of bad data: seen, counted, and raised before it does harm.
 
-Arrays are looked at whole before the first step. What comes from a data set
-is looked at batch by batch on the device: a step that meets invalid pixels or
-labels has a loss of 0, and so no gradient; the samples are counted by
-`Faults`, a metric; and the count in the step's logs becomes a ValueError.
+Arrays are looked at whole before the first step, and so is each batch of a
+data set where steps run one operation at a time (PyTorch). What a compiled
+step is given is looked at on the device: the samples that are invalid are
+counted by `Faults`, a metric; from the first on, the steps of the epoch leave
+weights, moving statistics and optimizer as they were; and the count in the
+step's logs becomes a ValueError.
 """
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_tcl import inputs
+from keras_tcl.losses import TemporalLoss, labels
 from keras_tcl.training.keras_fixes import FixedKeras
 
 _FAULTS = {
-    "invalid_inputs": "NaN or infinite values in the input",
+    "invalid_inputs": "NaN or infinite values in the input, or pixels far "
+    "outside the `value_range`,",
     "invalid_labels": "Labels outside the model's classes",
 }
+_LARGEST = "largest_input"
+_IN_TRAINING = (
+    "{}: {{}} sample(s) so far in this epoch. The weights have not been "
+    "trained on it and are still good. Mend the data and call fit() again."
+)
+# Each operation of a step sees the values it works on.
+_SEES_VALUES = keras.config.backend() == "torch"
 
 
 class GuardedModel(FixedKeras):
     """A model whose data are looked at before they reach the weights.
 
-    A subclass says what it takes in `check_data`, and hands the loss of a
-    training step through `_spared`.
+    A subclass has `classes`, `sample_shape`, and `value_range` unless it
+    `takes_events`; it hands the loss of a step through `_spared`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.faults = Faults(name="faults")
+        self._warned_of_range = False
+        self._looks_at_next_batch = False
 
     def check_data(self, x: Any, y: Any = None) -> None:
-        """Raise a ValueError for arrays that do not fit the model."""
+        """Raise a ValueError for arrays that do not fit the model.
 
-    def _spared(self, loss: Any, x: Any, valid_labels: Any = None) -> Any:
+        And for a data set that is known to be empty. Pixels in [0, 1] where
+        the model expects greater ones are warned of, once.
+        """
+        inputs.check_not_empty(x)
+        self._check_values(x, y)
+        self._warn_of_range(x)
+        self._looks_at_next_batch = not inputs.is_array(inputs.as_views(x)[0])
+
+    # --- What is looked at, on the host and on the device -----------------
+
+    @property
+    def _pixel_range(self) -> tuple[float, float] | None:
+        return None if self.takes_events else self.value_range
+
+    def _check_values(self, x: Any, y: Any) -> None:
+        inputs.check_inputs(x, self.sample_shape, self._pixel_range)
+        loss = getattr(self, "loss", None)
+        if not inputs.is_array(y):
+            return
+        if isinstance(loss, TemporalLoss):
+            loss.validate_labels(y, self.classes)
+        elif _takes_ids(loss):
+            labels.validate_ids(y, self.classes, _ignored(loss))
+
+    def _check_batch(self, data: Any) -> None:
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self._check_values(x, y)
+        if self._looks_at_next_batch:
+            self._looks_at_next_batch = False
+            self._warn_of_range(x)
+
+    def _warn_of_range(self, x: Any) -> None:
+        first = inputs.as_views(x)[0]
+        if self._warned_of_range or not inputs.is_array(first):
+            return
+        if inputs.is_float(first):
+            self._warn_of_dark(np.max(ops.convert_to_numpy(first)))
+
+    def _warn_of_dark(self, largest: Any) -> None:
+        if not self._warned_of_range:
+            self._warned_of_range = inputs.warn_of_dark_pixels(
+                float(largest), self._pixel_range
+            )
+
+    def _spared(self, loss: Any, x: Any, y: Any = None) -> Any:
         """The loss of a step, or 0 if a sample of its batch is invalid.
 
         Args:
             loss: Scalar.
             x: Inputs of the step, or a tuple of them (views).
-            valid_labels: Booleans `[batch]`. Defaults to all true.
+            y: Labels.
         """
+        if _SEES_VALUES:
+            return loss
+        views = keras.tree.flatten(x)
         samples = sum(
-            _count_false(inputs.are_finite(view)) for view in inputs.as_views(x)
+            _count_false(inputs.are_valid(view, self._pixel_range))
+            for view in views
         )
-        labels = 0.0 if valid_labels is None else _count_false(valid_labels)
-        self.faults.update_state(samples, labels)
-        return ops.where(samples + labels > 0, 0.0, loss)
+        of_labels = 0.0
+        if isinstance(self.loss, TemporalLoss):
+            of_labels = _count_false(self.loss.valid(y, self.classes))
+        elif _takes_ids(self.loss):
+            ids = labels.are_valid_ids(y, self.classes, _ignored(self.loss))
+            of_labels = _count_false(ids)
+        self.faults.update_state(samples, of_labels, inputs.largest(views[0]))
+        return ops.where(samples + of_labels > 0, 0.0, loss)
+
+    def _raise_counted(self) -> None:
+        """Raise for what an evaluation has counted."""
+        if not _SEES_VALUES:
+            counts = self.faults.result()
+            self._warn_of_dark(counts[_LARGEST])
+            _raise_faults(counts, "in the data: {} sample(s). Mend the data.")
+
+    # --- Steps --------------------------------------------------------------
+
+    def train_step(self, *args: Any) -> Any:
+        # JAX passes (state, data), the others (data,).
+        *state, data = args
+        if _SEES_VALUES:
+            self._check_batch(data)
+            return super().train_step(data)
+        if state:
+            logs, after = super().train_step(*args)
+            *learned, metrics = after
+            is_good = _no_faults(logs)
+            learned = [
+                [ops.where(is_good, *pair) for pair in zip(*kinds, strict=True)]
+                for kinds in zip(learned, state[0][:-1], strict=True)
+            ]
+            return logs, (*learned, metrics)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            # Replicas may not assign. A loss of 0 spares the weights, except
+            # for what momentum and moving statistics do by themselves.
+            return super().train_step(data)
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        variables = [*self.variables, *self.optimizer.variables]
+        before = [ops.convert_to_tensor(variable) for variable in variables]
+        logs = super().train_step(data)
+        is_good = _no_faults(logs)
+        for variable, old in zip(variables, before, strict=True):
+            variable.assign(ops.where(is_good, variable, old))
+        return logs
+
+    def test_step(self, *args: Any) -> Any:
+        if _SEES_VALUES:
+            self._check_batch(args[-1])
+        return super().test_step(*args)
+
+    def compute_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        results = super().compute_metrics(*args, **kwargs)
+        return without_faults(results) if _SEES_VALUES else results
+
+    # --- Passes over data ---------------------------------------------------
 
     def fit(
         self,
@@ -61,14 +179,14 @@ class GuardedModel(FixedKeras):
     ) -> Any:
         """Trains the model, as `keras.Model.fit` does.
 
-        Arrays are checked for NaN, infinite values and labels outside the
-        classes before the first step; so is each batch of a data set.
+        Arrays are checked for pixels and labels that are none before the
+        first step; so is each batch of a data set.
         """
-        self.check_data(x, y)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
             self.check_data(*validation[:2])
-        guard = _Guard()
+        self.check_data(x, y)
+        guard = _Guard(self._warn_of_dark, self._looks_at_next_batch)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks.append(guard)
         else:
@@ -83,42 +201,96 @@ class GuardedModel(FixedKeras):
     ) -> Any:
         """Returns loss and metrics, as `keras.Model.evaluate` does."""
         self.check_data(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        with self._alone():
+            results = super().evaluate(x, y, *args, **kwargs)
+            self._raise_counted()
+        return results
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Returns logits averaged over time, as `keras.Model.predict` does."""
+        """Returns logits averaged over time, as `keras.Model.predict` does.
+
+        Samples of a data set that are invalid have NaN logits. Several
+        threads may predict at once. A process forked after this one has
+        computed something hangs, as with plain Keras: have
+        `multiprocessing` spawn it.
+        """
         self.check_data(x)
         return super().predict(x, *args, **kwargs)
 
     def train_on_batch(
         self, *args: Any, return_dict: bool = False, **kwargs: Any
     ) -> Any:
-        """Runs one training step, as `keras.Model.train_on_batch` does."""
+        """Runs one training step, as `keras.Model.train_on_batch` does.
+
+        The list begins with the loss and the compiled metrics, in the order
+        of `test_on_batch`.
+        """
+        self._looks_at_next_batch = True
         logs = super().train_on_batch(*args, return_dict=True, **kwargs)
-        _raise_faults(logs, "of this batch")
-        # The loss first, whatever order the compiled step returns.
-        logs = {"loss": logs.pop("loss"), **logs}
-        logs = {name: float(value) for name, value in logs.items()}
+        if _LARGEST in logs:
+            self._warn_of_dark(logs[_LARGEST])
+        _raise_faults(logs, _IN_TRAINING.format("of this batch"))
+        logs = self._in_order(logs)
         if return_dict:
             return logs
         return list(logs.values()) if len(logs) > 1 else logs["loss"]
 
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates one batch, as `keras.Model.test_on_batch` does."""
+        self._looks_at_next_batch = True
+        with self._alone():
+            results = super().test_on_batch(*args, **kwargs)
+            self._raise_counted()
+        return results
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        before = self.predict_function
+        super().make_predict_function(force)
+        if self.predict_function is not before:
+            self.predict_function = self._looking(self.predict_function)
+        return self.predict_function
+
+    def _looking(self, predict: Callable[..., Any]) -> Callable[..., Any]:
+        """A `predict_function` that looks at the first batch of a pass."""
+
+        def run(*args: Any) -> Any:
+            # JAX passes (state, iterator), the others (batches,).
+            if not self._looks_at_next_batch:
+                return predict(*args)
+            self._looks_at_next_batch = False
+            *state, batches = args
+            batches = iter(batches) if state else batches
+            first, *_ = peeked = list(itertools.islice(batches, 1))
+            self._warn_of_range(keras.utils.unpack_x_y_sample_weight(first)[0])
+            rest = itertools.chain(peeked, batches) if state else batches
+            return predict(*state, rest)
+
+        return run
+
 
 class Faults(keras.metrics.Metric):
-    """Counts the samples that no step can learn from."""
+    """Counts the samples that no step can learn from.
+
+    And keeps the largest value of the inputs; -1 if there were none.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.counts = {
-            name: self.add_variable((), "zeros", name=name) for name in _FAULTS
+            name: self.add_variable((), "zeros", name=name)
+            for name in (*_FAULTS, _LARGEST)
         }
 
-    def update_state(self, inputs: Any, labels: Any) -> None:
+    def update_state(self, inputs: Any, labels: Any, largest: Any) -> None:
         for name, count in zip(_FAULTS, (inputs, labels), strict=True):
             self.counts[name].assign_add(ops.cast(count, "float32"))
+        seen = self.counts[_LARGEST]
+        # One more than it is, for metrics begin with 0.
+        seen.assign(ops.maximum(seen, largest + 1.0))
 
     def result(self) -> dict[str, Any]:
-        return {name: count + 0.0 for name, count in self.counts.items()}
+        counts = {name: count + 0.0 for name, count in self.counts.items()}
+        return {**counts, _LARGEST: counts[_LARGEST] - 1.0}
 
 
 class _Guard(keras.callbacks.Callback):
@@ -128,29 +300,54 @@ class _Guard(keras.callbacks.Callback):
     # this, every step would wait for its logs.
     async_safe = True
 
+    def __init__(
+        self, warn_of_dark: Callable[[Any], None], looks_at_next: bool
+    ) -> None:
+        super().__init__()
+        self._warn_of_dark = warn_of_dark
+        self._looks_at_next = looks_at_next
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        _raise_faults(logs, f"at batch {batch}")
+        largest = logs.pop(_LARGEST, None)
+        if self._looks_at_next and largest is not None:
+            self._warn_of_dark(largest)
+        self._looks_at_next = False
+        _raise_faults(logs, _IN_TRAINING.format(f"at batch {batch}"))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        _raise_faults(logs, f"in epoch {epoch + 1}")
+        _raise_faults(logs, _IN_TRAINING.format(f"in epoch {epoch + 1}"))
 
 
 def without_faults(logs: dict[str, Any]) -> dict[str, Any]:
     """Logs of a step that counts no faults."""
-    return {k: v for k, v in logs.items() if k not in _FAULTS}
+    return {k: v for k, v in logs.items() if k not in (*_FAULTS, _LARGEST)}
 
 
-def _raise_faults(logs: Any, where: str) -> None:
+def _raise_faults(logs: Any, message: str) -> None:
     """Take the counts out of `logs`; raise a ValueError if one is not 0."""
+    logs.pop(_LARGEST, None)
     counts = {name: int(logs.pop(name, 0)) for name in _FAULTS}
     for name, count in counts.items():
         if count:
-            raise ValueError(
-                f"{_FAULTS[name]} {where}: {count} sample(s) so far in this "
-                "epoch. The weights have not been trained on it and are still "
-                "good. Mend the data and call fit() again."
-            )
+            raise ValueError(f"{_FAULTS[name]} {message.format(count)}")
+
+
+def _no_faults(logs: dict[str, Any]) -> Any:
+    return sum(logs.get(name, 0.0) for name in _FAULTS) <= 0
 
 
 def _count_false(values: Any) -> Any:
     return ops.sum(ops.cast(ops.logical_not(values), "float32"))
+
+
+def _takes_ids(loss: Any) -> bool:
+    """Whether a Keras loss takes class ids."""
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    return loss is keras.losses.sparse_categorical_crossentropy or isinstance(
+        loss, keras.losses.SparseCategoricalCrossentropy
+    )
+
+
+def _ignored(loss: Any) -> int | None:
+    return getattr(loss, "ignore_class", None)

@@ -2,7 +2,9 @@
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+import threading
+import weakref
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import keras
@@ -23,16 +25,20 @@ class FixedKeras(keras.Model):
        and puts them back from `_jax_state`, which it sets after each step
        (and, in `evaluate` and `predict`, only if none has failed). Where the
        first step fails, because a data set cannot be read or an input cannot
-       be traced, weights and optimizer state would be gone.
+       be traced, weights and optimizer state would be gone. So would they,
+       where two threads run a pass at once; and on any backend, the passes
+       of two threads would count in the same metrics.
     2. TensorFlow traces a second number of time steps T as an unknown one,
        which no neuron can unroll: data of another T are compiled for anew.
     3. Keras saves what `jit_compile="auto"` meant on the backend that saved
        (PyTorch would then try to compile for minutes), PyTorch's optimizers
        as classes that exist there alone, and compiles no loaded model that
        has a `compile` of its own.
-    4. A weights file that does not fit leaves half of it loaded.
+    4. A weights file that does not fit leaves half of it loaded, and open: a
+       good file that takes its place could not be read.
     5. PyTorch returns losses and metrics as tensors, and `fit` warns that it
        cannot shuffle a `tf.data.Dataset`.
+    6. TensorFlow and JAX sort the logs of a step by name.
     """
 
     _jax_state: Any = None
@@ -45,29 +51,62 @@ class FixedKeras(keras.Model):
         is_ours = isinstance(x, keras.utils.PyDataset)
         if hasattr(x, "element_spec") and not is_ours:
             kwargs.setdefault("shuffle", False)
-        with self._pass_over(x):
+        with self._alone(trains=True), self._pass_over(x):
             return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        with self._pass_over(x):
+        with self._alone(), self._pass_over(x):
             results = super().evaluate(x, *args, **kwargs)
         return keras.tree.map_structure(float, results)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._pass_over(x):
+        with self._alone_on_jax(), self._pass_over(x):
             return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        self._follow_timesteps(x)
-        return super().train_on_batch(x, *args, **kwargs)
+        with self._alone():
+            self._follow_timesteps(x)
+            return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        self._follow_timesteps(x)
-        return super().test_on_batch(x, *args, **kwargs)
+        with self._alone():
+            self._follow_timesteps(x)
+            return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
-        self._follow_timesteps(x)
-        return super().predict_on_batch(x)
+        with self._alone_on_jax():
+            self._follow_timesteps(x)
+            return super().predict_on_batch(x)
+
+    @contextlib.contextmanager
+    def _alone(self, trains: bool = False) -> Iterator[None]:
+        """Wait for the passes that other threads run over the same weights.
+
+        Raises:
+            RuntimeError: If one of them is a training, which may take hours,
+                and may itself be waiting for this thread.
+        """
+        turn = _TURNS.setdefault(getattr(self, "network", self), _Turn())
+        me = threading.get_ident()
+        if turn.trainer not in (None, me):
+            raise RuntimeError(
+                "Another thread is training this model, and this would change "
+                "what it counts, or take its weights away. Wait for it, or "
+                "use a copy in this thread: `keras.models.clone_model` and "
+                "`set_weights`."
+            )
+        with turn.lock:
+            before = turn.trainer
+            turn.trainer = me if trains else before
+            try:
+                yield
+            finally:
+                turn.trainer = before
+
+    def _alone_on_jax(self) -> contextlib.AbstractContextManager:
+        # The other backends predict in several threads at once.
+        is_jax = keras.config.backend() == "jax"
+        return self._alone() if is_jax else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _pass_over(self, x: Any) -> Iterator[None]:
@@ -100,6 +139,13 @@ class FixedKeras(keras.Model):
             # Not `None`, for this may be in the middle of a pass.
             if getattr(self, f"{kind}_function", None) is not None:
                 getattr(self, f"make_{kind}_function")(force=True)
+
+    def _in_order(self, logs: dict[str, Any]) -> dict[str, float]:
+        """Logs of a step as floats, in the order of `test_on_batch`."""
+        names = list(logs)
+        ordered = self._flatten_metrics_in_order({name: name for name in names})
+        ordered = keras.tree.flatten(ordered)
+        return {name: float(logs[name]) for name in ordered}
 
     # --- 3: a compiled model in a file ------------------------------------
 
@@ -134,23 +180,45 @@ class FixedKeras(keras.Model):
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Loads weights, as `keras.Model.load_weights` does, or none at all.
 
+        A `.weights.h5` file has no checksum: a number changed by a fault of
+        the disk is loaded as it is. A `.keras` file has one.
+
         Raises:
             ValueError: If the file is damaged or belongs to another network;
-                the weights are then what they were before.
+                weights and optimizer are then what they were before.
         """
-        before = [ops.convert_to_numpy(v.value).copy() for v in self.variables]
+        variables = list(self.variables)
+        if getattr(self, "optimizer", None) is not None:
+            variables += self.optimizer.variables
+        before = [ops.convert_to_numpy(v.value).copy() for v in variables]
         try:
             super().load_weights(filepath, *args, **kwargs)
         except Exception as error:
-            for variable, value in zip(self.variables, before, strict=True):
-                variable.assign(value)
-            raise ValueError(
-                f"The weights in {str(filepath)!r} do not fit this model, or "
-                "the file is damaged. Nothing was loaded. Build the model as "
-                "it was when the file was written (classes, stages, widths, "
-                "compiled loss), or write the file again. Keras said: "
-                f"{error}"
-            ) from error
+            reason = str(error)
+        else:
+            return
+        # Outside of `except`, so that nobody keeps hold of the open file.
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        raise ValueError(
+            f"The weights in {str(filepath)!r} do not fit this model, or "
+            "the file is damaged. Nothing was loaded. Build the model as "
+            "it was when the file was written (classes, stages, widths, "
+            "compiled loss), or write the file again. To load what fits, from "
+            "a model of another number of classes say, use "
+            f"`load_weights(..., skip_mismatch=True)`. Keras said: {reason}"
+        )
+
+
+class _Turn:
+    """Whose turn it is to work with the weights of a network."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.trainer: int | None = None
+
+
+_TURNS: MutableMapping[Any, _Turn] = weakref.WeakKeyDictionary()
 
 
 def clear_losses(layer: Any) -> None:

@@ -1,29 +1,86 @@
-"""Keras' own losses, which must take logits here."""
+"""Keras' own losses, of which one must take logits here."""
 
+import inspect
 from typing import Any
 
 import keras
 
+_KINDS = {
+    name.lower(): kind
+    for name, kind in vars(keras.losses).items()
+    if inspect.isclass(kind)
+}
+# They read their input as probabilities, or as rates, and cannot be told that
+# it is logits.
+_OF_PROBABILITIES = {
+    keras.losses.CategoricalGeneralizedCrossEntropy,
+    keras.losses.Dice,
+    keras.losses.KLDivergence,
+    keras.losses.Poisson,
+    keras.losses.Tversky,
+}
+
 
 def loss_of_logits(loss: Any) -> Any:
-    """Make sure that a Keras cross entropy treats the output as logits.
+    """The one loss of logits that is meant by what `compile` was given.
 
-    One that is named, or given as a function, is told to.
+    One that is named, or given as a class or a function of `keras.losses`, is
+    told that it gets logits.
 
     Raises:
-        ValueError: If it is an object that takes probabilities.
+        ValueError: If there are several, or it takes probabilities.
     """
-    given = keras.losses.get(loss) if isinstance(loss, str) else loss
-    name = getattr(given, "__name__", "")
-    kind = "".join(word.title() for word in name.split("_"))
-    if kind.endswith("Crossentropy") and hasattr(keras.losses, kind):
-        given = getattr(keras.losses, kind)(from_logits=True)
-    elif isinstance(loss, str) and hasattr(given, "from_logits"):
-        given = type(given)(from_logits=True)
-    if getattr(given, "from_logits", True) is False:
+    given = loss
+    if isinstance(given, (list, tuple)) and len(given) == 1:
+        (given,) = given
+    is_config = isinstance(given, dict) and "class_name" in given
+    if isinstance(given, (dict, list, tuple)) and not is_config:
+        raise ValueError(
+            "The model has one output, its logits, and takes one loss. To "
+            "train several outputs, each with a loss, make a `keras.Model` "
+            "of `model.inputs` and of outputs that you draw from "
+            f"`model.stages` and `model.output`. Received: loss={loss!r}."
+        )
+    is_name = isinstance(given, str)
+    if is_name or is_config:
+        given = keras.losses.get(given)
+    kind = _kind_of(given)
+    if kind in _OF_PROBABILITIES:
+        raise ValueError(
+            "The model returns logits, but this loss takes probabilities, or "
+            "other numbers that are never negative. Use a loss that takes "
+            "logits, such as `keras.losses.CategoricalCrossentropy("
+            "from_logits=True)` (for soft labels it differs from the KL "
+            "divergence by a constant), or a function of your own that makes "
+            f"probabilities of them first. Received: loss={loss!r}."
+        )
+    takes_logits = getattr(given, "from_logits", True)
+    if kind and "from_logits" in inspect.signature(kind).parameters:
+        if inspect.isclass(given) or (is_name and isinstance(given, kind)):
+            make: Any = given if inspect.isclass(given) else type(given)
+            return make(from_logits=True)
+        if inspect.isfunction(given):
+            return kind(from_logits=True)
+        if hasattr(given, "keywords"):  # A `functools.partial`.
+            takes_logits = given.keywords.get("from_logits", False)
+    if takes_logits is False:
+        name = (kind or type(given)).__name__
         raise ValueError(
             "The model returns logits, but this loss takes probabilities. "
-            f"Use `{type(loss).__name__}(from_logits=True)`. Received: "
-            f"loss={loss!r} with from_logits=False."
+            f"Use `{name}(from_logits=True)`. Received: loss={loss!r} with "
+            "from_logits=False."
         )
-    return given
+    return given() if inspect.isclass(given) else given
+
+
+def _kind_of(loss: Any) -> Any:
+    """The class of `keras.losses` that a loss is of, or `None`."""
+    loss = getattr(loss, "func", loss)
+    kinds = loss.__mro__ if inspect.isclass(loss) else type(loss).__mro__
+    for kind in (loss,) if inspect.isfunction(loss) else kinds:
+        if kind.__module__.startswith("keras."):
+            # `BinaryCrossentropy`, or its function `binary_crossentropy`.
+            name = kind.__name__.replace("_", "").lower()
+            if name in _KINDS:
+                return _KINDS[name]
+    return None

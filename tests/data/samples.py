@@ -64,6 +64,36 @@ def write_cifar100(root: pathlib.Path, count: int = 200):
     return written
 
 
+def as_python_version(root: pathlib.Path, number: int, protocol: int = 2):
+    """Turn written binary files into the python version, and remove them."""
+    import pickle
+    import shutil
+
+    folder = (
+        root / f"cifar-{number}{'-batches-py' if number == 10 else '-python'}"
+    )
+    binary = (
+        root / f"cifar-{number}{'-batches-bin' if number == 10 else '-binary'}"
+    )
+    folder.mkdir()
+    names = (
+        {0: b"labels"}
+        if number == 10
+        else {0: b"coarse_labels", 1: b"fine_labels"}
+    )
+    for file in binary.glob("*.bin"):
+        raw = np.fromfile(file, "uint8").reshape(-1, len(names) + 3072)
+        content = {
+            name: [int(value) for value in raw[:, column]]
+            for column, name in names.items()
+        }
+        content[b"data"] = np.ascontiguousarray(raw[:, len(names) :])
+        content[b"batch_label"] = b"of a test"
+        (folder / file.stem).write_bytes(pickle.dumps(content, protocol))
+    shutil.rmtree(binary)
+    return folder
+
+
 def write_cub200(root: pathlib.Path) -> None:
     """Six images: classes 1, 1, 2, 2, 200, 200; every other one trains."""
     folder = root / "CUB_200_2011"

@@ -255,12 +255,24 @@ def test_sequence_by_position():
 
 
 def test_sequence_takes_no_part_in_the_shuffling_of_fit():
-    data = dataset("keras")
-    # What Keras' adapter does in an epoch, with its own order of indices.
-    data.on_epoch_begin()
-    seen = [data[i] for i in [5, 3, 0, 1, 4, 2][: data.num_batches]]
-    data.on_epoch_end()
-    assert_equal(seen, expected(0))
+    """Also where a subclass changes the batches that Keras asks for."""
+    asked, seen = [], []
+
+    class Noted(Batches):
+        def __getitem__(self, index):
+            asked.append(index)
+            seen.append(super().__getitem__(index))
+            return seen[-1]
+
+    data = Noted(images(), BATCH, True, 5, True)
+    network = model()
+    network.build((None, 4, 4, 1))
+    # At first Keras looks at a batch, on TensorFlow at two.
+    looks = {"tensorflow": 2}.get(keras.config.backend(), 1)
+    network.fit(data, verbose=0, shuffle=True)
+    assert sorted(asked[looks:]) == list(range(6))
+    assert asked[looks:] != list(range(6))  # Keras has shuffled them.
+    assert_equal(seen[looks:], expected(0))
     assert data.epoch == 1
 
 
@@ -316,10 +328,121 @@ def test_event_batches_of_another_number_of_time_steps():
         )
 
 
-def test_index_in_a_pass_is_the_next_batch_and_read_is_pure():
+class Peeks(keras.callbacks.Callback):
+    """Looks at batches of the training data, and runs passes over them."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.data = data
+        self.other = model()
+
+    def on_train_batch_end(self, batch, logs=None):
+        reference = expected(self.data.epoch)
+        for index in (0, batch, 5):
+            assert np.array_equal(self.data[index][0], reference[index][0])
+        assert np.array_equal(self.data.read(1, 2)[0], expected(1)[2][0])
+        next(iter(self.data))
+        if batch in (1, 4):
+            self.other.evaluate(self.data, verbose=0)
+            self.other.predict(self.data, verbose=0)
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+def test_reading_takes_no_batch_from_the_training(steps):
+    """By index, by a pass given up, by another model's passes."""
     data = dataset("keras")
-    data.on_epoch_begin()
-    assert data.num_batches == 6
-    assert np.array_equal(data[5][0], expected(0)[0][0])
-    assert np.array_equal(data[5][0], expected(0)[1][0])
-    assert np.array_equal(data.read(0, 5)[0], expected(0)[5][0])
+    network = model()
+    network.build((None, 4, 4, 1))
+    epochs = 2 if steps is None else 4
+    network.fit(
+        data,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        validation_data=data,
+        callbacks=[Peeks(data)],
+        verbose=0,
+    )
+    for ours, theirs in zip(weights(network), trained_by_hand(2), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert data.epoch == 2
+
+
+def test_a_fit_that_failed_is_begun_again():
+    class Failure(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
+                raise RuntimeError("of this test")
+
+    data = dataset("keras")
+    network = model()
+    with pytest.raises(RuntimeError, match="of this test"):
+        network.fit(data, callbacks=[Failure()], verbose=0)
+    for _ in range(2):
+        for index in (3, 0, 5, 3):
+            assert np.array_equal(data[index][0], expected(0)[index][0])
+    network.evaluate(data, verbose=0)
+    assert data.epoch == 0
+    network = model()
+    network.fit(data, verbose=0)
+    for ours, theirs in zip(weights(network), trained_by_hand(1), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert data.epoch == 1
+
+
+def test_only_training_counts_epochs():
+    data = dataset("keras")
+    network = model()
+    network.evaluate(data, verbose=0)
+    logits = network.predict(data, verbose=0)
+    assert len(logits) == 48 and data.epoch == 0
+    network.fit(data, epochs=2, validation_data=data, verbose=0)
+    network.evaluate(data, verbose=0)
+    assert data.epoch == 2
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_data_set_of_one_batch(built):
+    """To look at it is to see all of it, and no epoch."""
+    data = Batches(images(), SIZE, True, 5)
+    network, reference = model(), model()
+    reference.build((None, 4, 4, 1))
+    if built:
+        network.build((None, 4, 4, 1))
+    network.fit(data, epochs=2, verbose=0)
+    assert data.epoch == 2
+    for epoch in range(2):
+        order = np.random.default_rng([5, epoch]).permutation(SIZE)
+        reference.train_on_batch(*images().read(order))
+    for ours, theirs in zip(weights(network), weights(reference), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_data_set_around_this_one_reads_by_index():
+    class Around(keras.utils.PyDataset):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.seen = inner, []
+
+        def __len__(self):
+            return len(self.inner)
+
+        def __getitem__(self, index):
+            self.seen.append(index)
+            x, y = self.inner[index]
+            assert np.array_equal(x, expected(0)[index][0])
+            return x, y
+
+    around = Around(dataset("keras"))
+    model().evaluate(around, verbose=0)
+    assert set(around.seen) == set(range(6))
+
+
+@pytest.mark.parametrize("name, value", [("workers", 4), ("workers", 0)])
+def test_workers_of_keras_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"takes no `{name}`.*{name}={value}"):
+        setattr(dataset("keras"), name, value)
+
+
+def test_processes_of_keras_are_refused():
+    with pytest.raises(ValueError, match="takes no `use_multiprocessing`"):
+        dataset("keras").use_multiprocessing = True

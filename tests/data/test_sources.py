@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import keras_tcl
 from keras_tcl.data import ArraySource, DataInfo, Joined, Subset
 
 pytestmark = pytest.mark.once
@@ -81,6 +82,23 @@ def test_subset_of_a_mask():
         Subset(source, np.zeros(10, bool))
 
 
+@pytest.mark.parametrize("indices", [[-1], [10], [0, 2**40], [0.5], [[0]]])
+def test_subset_of_what_is_not_there(indices):
+    with pytest.raises(ValueError, match="whole numbers from 0 to 9.*Received"):
+        Subset(array_source(), indices)
+
+
+@pytest.mark.parametrize("indices", [[], np.zeros(0, int), ()])
+def test_subset_of_nothing(indices):
+    with pytest.raises(ValueError, match="no examples"):
+        Subset(array_source(), indices)
+
+
+def test_joined_of_nothing():
+    with pytest.raises(ValueError, match="at least one"):
+        Joined([])
+
+
 def test_joined_reads_across_its_parts():
     joined = Joined([array_source(4), array_source(3, start=100)])
     assert len(joined) == 7
@@ -92,3 +110,12 @@ def test_joined_reads_across_its_parts():
 def test_joined_refuses_mixed_resolutions():
     with pytest.raises(ValueError, match=r"\(2, 2, 1\).*\(3, 2, 1\)"):
         Joined([array_source(), array_source(shape=(3, 2, 1))])
+
+
+def test_network_arguments_leave_out_what_is_not_known():
+    frames = keras_tcl.data.info("nmnist").network_arguments()
+    assert frames == {"input_shape": (4, 34, 34, 2), "classes": 10}
+    images = keras_tcl.data.info("cifar10").network_arguments()
+    model = keras_tcl.sew_resnet([1], [4], **images)
+    assert model.sample_shape == (32, 32, 3)
+    assert model.value_range == (0, 255)

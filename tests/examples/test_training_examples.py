@@ -44,6 +44,8 @@ def succeed(*arguments, **options):
     result = run(*arguments, **options)
     assert result.returncode == 0, result.stderr[-3000:]
     print(f"{arguments[1]}: {time.monotonic() - start:.1f} s")
+    # No progress bar that moves the cursor, now that the output is a file.
+    assert not re.search("[\b\r\x1b]", result.stdout)
     return result.stdout
 
 
@@ -146,6 +148,15 @@ def test_train_events(tmp_path):
     for name in ("latency.png", "firing_rates.png"):
         assert is_picture(tmp_path / "event_output" / name)
     assert (tmp_path / "event_output" / "model.keras").exists()
+
+
+def test_demo(tmp_path):
+    output = succeed(tmp_path, "demo.py", "--epochs", "1")
+    table = re.findall(r"^(baseline|STCL) (.*%)$", output, re.MULTILINE)
+    assert len(table) == 2
+    assert all(len(accuracies_of(row)) == 4 for _, row in table)
+    assert is_picture(tmp_path / "demo_output" / "latency.png")
+    assert (tmp_path / "demo_output" / "model.keras").exists()
 
 
 def test_compare_losses(tmp_path):

@@ -261,6 +261,48 @@ def test_infinite_input_fires(timesteps):
 
 
 @both_loops
+@both_resets
+def test_fires_on_after_an_infinite_input(timesteps, reset):
+    """A hard reset forgets it; a soft one takes 1 from infinity."""
+    x = np.zeros((1, timesteps, 2), "float32")
+    x[0, 0] = np.inf
+    x[0, 2:, 1] = 2.0
+    spikes = spikes_of(x, reset=reset)
+    if reset == "soft":
+        np.testing.assert_array_equal(spikes, 1.0)
+    else:
+        steps = np.arange(timesteps)
+        np.testing.assert_array_equal(spikes[0, :, 0], steps < 1)
+        np.testing.assert_array_equal(spikes[0, :, 1], steps != 1)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a setting of PyTorch")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_pytorchs_default_dtype_is_not_that_of_the_potential(dtype):
+    import torch
+
+    x = np.random.default_rng(0).normal(0.3, 1, (40, SHORT, 50))
+    upstream = np.random.default_rng(1).normal(size=x.shape)
+
+    def results():
+        inputs = torch.tensor(x, dtype=torch.float32, requires_grad=True)
+        spikes = lif()(inputs)
+        gradient = torch.tensor(upstream, dtype=torch.float32)
+        spikes.backward(gradient)
+        return spikes.detach().numpy(), inputs.grad.numpy()
+
+    expected = results()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))
+    try:
+        received = results()
+    finally:
+        torch.set_default_dtype(before)
+    for a, b in zip(received, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@both_loops
 def test_empty_batch(timesteps):
     x = np.zeros((0, timesteps, 3))
     spikes, gradient = output_and_gradient(lif(), x, x)

@@ -91,6 +91,41 @@ def test_blocks_of_the_batch(monkeypatch, samples, block_size):
     )
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "tensorflow",
+    reason="TensorFlow 2.21 gives an empty output the shape of the input",
+)
+def test_batch_of_nothing():
+    ours, _ = pair((0, 6, 6, 3), 4, 3, padding="same", strides=2)
+    outputs, of_inputs, of_kernel = gradients(
+        ours, np.zeros((0, 6, 6, 3), "float32")
+    )
+    assert outputs.shape == (0, 3, 3, 4) and of_inputs.shape == (0, 6, 6, 3)
+    np.testing.assert_array_equal(of_kernel, np.zeros((3, 3, 3, 4)))
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="a setting of PyTorch"
+)
+@pytest.mark.parametrize("size, strides", [(3, 1), (3, 2), (1, 2)])
+def test_trains_under_autocast(size, strides):
+    import torch
+
+    x = RNG.normal(size=(4, 8, 8, 3)).astype("float32")
+    results = []
+    for layer in pair(x.shape, 5, size, padding="same", strides=strides):
+        inputs = torch.tensor(x, requires_grad=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = layer(inputs)
+        outputs.float().square().sum().backward()
+        results.append((outputs.detach(), inputs.grad, layer.kernel.value.grad))
+    for ours, theirs in zip(*results, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(
+            ours.numpy(), theirs.numpy(), rtol=0.02, atol=0.1
+        )
+
+
 @on_jax
 def test_the_kernel_is_used():
     """No convolution of JAX's own is left where the kernel gradient was."""

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_tcl
-from keras_tcl import augmentation
+from keras_tcl import augmentation, graph
 from keras_tcl.losses import STCL, TCL, TET, MeanCrossEntropy
 from tests.models import tiny
 
@@ -244,19 +244,74 @@ def test_any_keras_loss_sees_mean_logits(loss):
     assert set(logs) == {"loss", "accuracy"}
 
 
-def test_validation_loss_is_the_classification_of_mean_logits():
-    x, y = tiny.images()
+@pytest.mark.parametrize("name", LOSSES)
+def test_validation_loss_is_the_compiled_loss_of_one_view(name):
+    x, y = tiny.images(6)
     model = tiny.network()
-    values = []
-    for loss in (STCL(), TET(), "sparse_categorical_crossentropy"):
-        model.compile("sgd", loss, metrics=["accuracy"], run_eagerly=EAGER)
-        logs = model.evaluate(x, y, return_dict=True, verbose=0)
-        assert set(logs) == {"loss", "accuracy"}
-        values.append(logs["loss"])
-    np.testing.assert_allclose(values, values[0], rtol=1e-5)
-    assert model.evaluate(x, y, verbose=0) == pytest.approx(
-        [logs["loss"], logs["accuracy"]]
+    loss = LOSSES[name]()
+    model.compile("sgd", loss, metrics=["accuracy"], run_eagerly=EAGER)
+    outputs = graph.run(model.network, x.astype("float32"), training=False)
+    y_pred = {
+        "logits": outputs["logits"][:, None],
+        "embeddings": {
+            stage: head(outputs[stage])[:, None]
+            for stage, head in model.heads.items()
+        },
+    }
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx(number(loss(y, y_pred)), rel=1e-4)
+    terms = loss.components(y, y_pred)
+    for term, values in terms.items():
+        expected = number(ops.mean(values))
+        assert logs.pop(f"{term}_loss") == pytest.approx(expected, rel=1e-4)
+    assert set(logs) == {"loss", "accuracy"}
+    expected = [logs["loss"], logs["accuracy"]]
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected)
+    assert model.test_on_batch(x, y) == pytest.approx(expected, rel=1e-5)
+
+
+def test_loss_and_validation_loss_compare():
+    """Of a frozen network on the views it is trained on, they are equal."""
+    regularizer = keras.regularizers.L2(0.1)
+    model = tiny.network(augmenter=None)
+    for layer in graph.layers(model.network, keras.layers.Dense):
+        layer.kernel.regularizer = regularizer
+    model.network.trainable = False
+    classifier = tiny.classifier_of(model)
+    classifier.trainable = True
+    model.compile(keras.optimizers.SGD(0.0), TCL(), run_eagerly=EAGER)
+    x, y = tiny.images(6)
+    data = {"batch_size": 6, "verbose": 0, "validation_data": (x, y)}
+    history = model.fit(x, y, **data).history
+    for name in ("loss", "classification_loss", "contrastive_loss"):
+        assert history[name] == pytest.approx(history[f"val_{name}"], rel=1e-4)
+    (kernel,) = [w.kernel for w in classifier.dense_layers]
+    penalty = 0.1 * np.square(ops.convert_to_numpy(kernel.value)).sum()
+    assert history["loss"][0] == pytest.approx(
+        history["classification_loss"][0]
+        + model.loss.weight * history["contrastive_loss"][0]
+        + penalty,
+        rel=1e-4,
     )
+
+
+def test_evaluation_refuses_labels_outside_the_classes():
+    x, y = tiny.images(4)
+    model = tiny.network()
+    model.compile("sgd", STCL(), run_eagerly=EAGER)
+    assert np.isfinite(model.evaluate(Batches(x, y), verbose=0))
+    y[1] = 7
+    with pytest.raises(ValueError, match="1 s"):  # One label or sample.
+        model.evaluate(Batches(x, y), verbose=0)
+
+
+def test_an_evaluation_leaves_no_trace_in_predictions():
+    x, y = tiny.images(4)
+    model = tiny.network()
+    model.compile("sgd", STCL(), run_eagerly=EAGER)
+    model.evaluate(x, y, verbose=0)
+    assert model.predict(x, verbose=0).shape == (4, tiny.CLASSES)
+    assert tuple(model(x).shape) == (4, tiny.CLASSES)
 
 
 def test_views_as_data():
@@ -677,6 +732,53 @@ def test_probabilities_loss_is_refused():
             keras.losses.SparseCategoricalCrossentropy(),
             run_eagerly=EAGER,
         )
+
+
+def test_loss_weights_count_or_are_refused():
+    model = tiny.network()
+    with pytest.raises(ValueError, match="such as `weight`.*=0.5"):
+        model.compile("sgd", STCL(), loss_weights=0.5)
+    x, y = tiny.images(4)
+    values = []
+    for weights in (None, 0.5):
+        model.compile("sgd", "sparse_categorical_crossentropy", weights)
+        values.append(model.evaluate(x, y, verbose=0))
+    assert values[1] == pytest.approx(0.5 * values[0])
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "mse"])
+def test_one_output(loss):
+    """Two classes told by the sign, or a number."""
+    model = tiny.network(classes=1)
+    x, y = tiny.images()
+    y = (y > 0).astype("float32")
+    model.compile(keras.optimizers.Adam(0.01), loss, run_eagerly=EAGER)
+    history = model.fit(x, y, epochs=3, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    logits = model.predict(x, verbose=0)[:, 0]
+    expected = np.square(y - logits).mean()
+    if loss == "binary_crossentropy":
+        expected = (np.logaddexp(0, logits) - y * logits).mean()
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match="the network has one output"):
+        model.compile("sgd", TCL())
+
+
+def test_several_labels_of_one_sample():
+    model = tiny.network()
+    x, y = tiny.images()
+    labels = np.eye(tiny.CLASSES, dtype="float32")[y]
+    labels[:, 0] = 1.0
+    model.compile("sgd", "binary_crossentropy", run_eagerly=EAGER)
+    assert np.isfinite(model.fit(x, labels, verbose=0).history["loss"][0])
+    logits = model.predict(x, verbose=0)
+    expected = (np.logaddexp(0, logits) - labels * logits).mean()
+    assert model.evaluate(x, labels, verbose=0) == pytest.approx(
+        expected, rel=1e-4
+    )
+    model.compile("sgd", STCL(), run_eagerly=EAGER)
+    with pytest.raises(ValueError, match="needs one certain class|sum"):
+        model.fit(x, labels, verbose=0)
 
 
 def test_pixels_between_0_and_1_are_warned_about():

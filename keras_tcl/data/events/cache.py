@@ -16,23 +16,27 @@ from typing import Any
 
 import numpy as np
 
+from keras_tcl.progress import shown
+
 # To be raised when the same settings give other frames than before.
-FORMAT = 2
+FORMAT = 3
 # Recordings made between two writes: what a build holds in memory.
 CHUNK = 64
+# What is looked at of either end of a recording, in bytes.
+END = 4096
 
 
 class FrameCache:
     """The frames of many recordings in one `.npy` file, made when missing.
 
     The file's name carries a hash of the settings and of every recording's
-    path, size and time of change: where one of them differs, another file is
-    looked for. A cache is written under another name and renamed when it is
-    whole and on the disk, so a build that dies leaves none (only a `.tmp` file,
-    which a build an hour later sweeps up), and builds at the same time do not
-    meet: they write equal files, and the last one renamed stays. Each record
-    has a checksum that `read` compares: a damaged cache is built anew, with a
-    warning.
+    path, size, time of change, and first and last 4 KiB: where one of them
+    differs, another file is looked for. A cache is written under another name
+    and renamed when it is whole and on the disk, so a build that dies leaves
+    none (only a `.tmp` file, which a build an hour later sweeps up), and
+    builds at the same time do not meet: they write equal files, and the last
+    one renamed stays. Each record has a checksum that `read` compares: a
+    damaged cache is built anew, with a warning.
 
     The file is mapped for the length of a `read`, which copies what is asked
     for. So resident memory does not grow over an epoch, and the object can be
@@ -70,10 +74,14 @@ class FrameCache:
         self.settings = dict(settings)
         self.record = np.dtype([("frames", dtype, shape), ("checksum", "u4")])
         key: list[Any] = [FORMAT, sorted(map(repr, self.settings.items()))]
-        for path in self.files:
-            status = path.stat()
-            place = path.relative_to(root).as_posix()
-            key.append([place, status.st_size, status.st_mtime_ns])
+        # Threads wait for the disk side by side.
+        with ThreadPoolExecutor(8) as pool:
+            prints = pool.map(_fingerprint, self.files)
+            what = f"looking for changes in the recordings of {name}"
+            for path, fingerprint in zip(
+                shown(self.files, what), prints, strict=True
+            ):
+                key.append([path.relative_to(root).as_posix(), *fingerprint])
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
         self.path = pathlib.Path(folder) / f"{name}-{digest}.npy"
         if self._map() is None:
@@ -143,13 +151,13 @@ class FrameCache:
         def make(path: pathlib.Path) -> np.ndarray:
             return self.make(path, **self.settings)
 
+        done = iter(shown(self.files, "making frames, recordings"))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for start in range(0, len(self.files), CHUNK):
                 chunk = self.files[start : start + CHUNK]
                 records = np.empty(len(chunk), self.record)
-                for record, frames in zip(
-                    records, pool.map(make, chunk), strict=True
-                ):
+                made = zip(records, pool.map(make, chunk), done, strict=False)
+                for record, frames, _ in made:
                     record["frames"] = frames
                     record["checksum"] = zlib.crc32(record["frames"].data)
                 yield records
@@ -163,8 +171,8 @@ class FrameCache:
                 return records
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, EOFError, ValueError):
-            pass  # Cut off or overwritten.
+        except Exception:
+            pass  # A damaged header raises anything.
         self._warn()
         return None
 
@@ -173,6 +181,24 @@ class FrameCache:
             f"The cache {self.path} is damaged. It is built anew.",
             stacklevel=3,
         )
+
+
+def _fingerprint(path: pathlib.Path) -> tuple[int, int, int]:
+    """Size, time of change, and a checksum of the ends of a file.
+
+    Archives and copies give other files one size and time. To read all of
+    every file would take as long as to make the frames.
+    """
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            status = os.fstat(stream.fileno())
+            ends = stream.read(END)
+            if status.st_size > END:
+                stream.seek(max(END, status.st_size - END))
+                ends += stream.read(END)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error}).") from error
+    return status.st_size, status.st_mtime_ns, zlib.crc32(ends)
 
 
 def _sweep(left_behind: Iterable[pathlib.Path]) -> None:

@@ -113,10 +113,15 @@ class Framing:
         """The bin, 0 to T - 1, of every event: integers `[N]`."""
         if self.binning == "count":
             position, end = np.arange(len(events)), len(events)
-        else:
-            position = events["t"] - events["t"][:1]
-            end = position.max(initial=0) + 1
-        return position * self.timesteps // end
+            return position * self.timesteps // end
+        # Comparing with where each bin begins, for a product can overflow.
+        # Unsigned, a difference of any two times is right.
+        position = (events["t"] - events["t"][:1]).view("u8")
+        end = int(position.max(initial=0)) + 1
+        starts = [
+            -(-t * end // self.timesteps) for t in range(1, self.timesteps)
+        ]
+        return np.searchsorted(np.array(starts, "u8"), position, side="right")
 
 
 def count_events(

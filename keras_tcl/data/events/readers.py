@@ -6,7 +6,6 @@ event. Kept by hand: tonic imports PyTorch, misreads AEDAT-2 and checks nothing.
 """
 
 import pathlib
-import zipfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +15,10 @@ from keras_tcl.optional import require
 
 EVENT = np.dtype([("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "u1")])
 """An event: column, row from the top, time in microseconds, 1 if brighter."""
+
+
+# In microseconds, nine years: less than from 0 to the present in Unix time.
+LONGEST = 2**48
 
 
 class Recording(NamedTuple):
@@ -43,14 +46,15 @@ def read_recording(
         sensor_size: `(height, width)` that every event must lie in. `None`
             takes what the file states.
         sort: Whether to put events into the order of time (stable) instead
-            of refusing a recording whose clock runs backwards.
+            of refusing a recording whose clock runs backwards. A 32-bit clock
+            that begins anew, after 71 minutes, counts on.
         columns: Order of the columns of plain `[N, 4]` NumPy arrays.
 
     Raises:
         ValueError: if the suffix is unknown, or the file is cut off, is not
             what its suffix says, holds no event, comes from a sensor of
             another size, has an event outside the sensor, or its clock runs
-            backwards.
+            backwards or jumps by years.
         ImportError: for `.aedat4` without the package `aedat`.
 
     Example:
@@ -95,7 +99,10 @@ def read_recording(
             f"{size[1]} pixels. Received: y={events['y'][index]}, "
             f"x={events['x'][index]}"
         )
-    backwards = np.diff(events["t"]) < 0
+    if sort:
+        events["t"] = _continued(events["t"])
+    # Not by differences, which overflow where times are absurd.
+    backwards = events["t"][1:] < events["t"][:-1]
     if backwards.any() and sort:
         events = events[np.argsort(events["t"], kind="stable")]
     elif backwards.any():
@@ -104,6 +111,13 @@ def read_recording(
             f"Time runs backwards at event {index} of {path}: "
             f"{events['t'][index]} us after {events['t'][index - 1]} us. "
             "Replace the file, or pass `sort=True` to put events in order."
+        )
+    first, last = int(events["t"][0]), int(events["t"][-1])
+    if last - first > LONGEST:
+        raise ValueError(
+            f"{path} lasts for years: its first event is at {first} us, its "
+            f"last at {last} us. Times must be microseconds of one clock; "
+            "leave out events whose stamp was never set."
         )
     return Recording(events, size)
 
@@ -128,7 +142,10 @@ def read_aedat4(path: Any) -> Recording:
             for packet in decoder
             if "events" in packet and packet["stream_id"] == first
         ]
-    except RuntimeError as error:
+    except BaseException as error:
+        # The package is written in Rust, whose panics are no `Exception`.
+        if type(error).__name__ not in ("RuntimeError", "PanicException"):
+            raise
         raise ValueError(
             f"{path} is not a whole AEDAT-4 file ({error}). Fetch it again."
         ) from error
@@ -220,8 +237,10 @@ def read_numpy(path: Any, columns: str = "xytp") -> Recording:
                 arrays = {"": loaded}
             else:
                 arrays = {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a NumPy file ({error}).") from error
+    except Exception as error:  # A damaged header raises anything.
+        raise ValueError(
+            f"{path} is not a NumPy file ({type(error).__name__}: {error})."
+        ) from error
     if len(arrays) == 1:
         (array,) = arrays.values()
         if array.dtype.names:
@@ -245,6 +264,18 @@ READERS: dict[str, Callable[[Any], Recording]] = {
     ".npz": read_numpy,
 }
 """The reader of each file suffix."""
+
+
+def _continued(times: np.ndarray) -> np.ndarray:
+    """Times of a 32-bit clock that began anew, as if it had counted on."""
+    if times.min() < -(2**31) or times.max() >= 2**32:
+        return times
+    # Events near the turn may be out of order: it is taken back then. But a
+    # long silence before any turn takes back nothing.
+    jumps = np.diff(times, prepend=times[:1])
+    turns = np.cumsum((jumps < -(2**31)).astype("i8") - (jumps > 2**31))
+    turns -= np.minimum.accumulate(np.minimum(turns, 0))
+    return times + 2**32 * turns
 
 
 def _records(path: Any, content: bytes, size: int) -> np.ndarray:

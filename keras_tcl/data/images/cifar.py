@@ -1,8 +1,9 @@
 """CIFAR-10 and CIFAR-100.
 
-The binary version is read here: tensorflow-datasets (TFDS) unpacks its archive
-only where TensorFlow is installed, and `keras.datasets` reads another version.
-What TFDS prepared is read too, and it downloads.
+The binary and the python version are read here: tensorflow-datasets (TFDS)
+unpacks the archive only where TensorFlow is installed, and `keras.datasets`
+runs what the pickles of the python version say. What TFDS prepared is read
+too, and it downloads.
 """
 
 import pathlib
@@ -14,6 +15,7 @@ import numpy as np
 from keras_tcl import checks
 from keras_tcl.data.catalogue import register
 from keras_tcl.data.files import find_files, warn_if_incomplete
+from keras_tcl.data.images.cifar_python import read_python
 from keras_tcl.data.images.image_source import ImageSource
 from keras_tcl.data.images.prepared import Remote, prepared_images
 from keras_tcl.data.sources import ArraySource, DataInfo, Source
@@ -36,7 +38,8 @@ def _cifar(number: int, folder: str, **facts: Any) -> DataInfo:
         ),
         where=(
             f"the binary version from {_PAGE}: put cifar-{number}-binary."
-            f"tar.gz, or the folder {folder} it unpacks to, under data_dir"
+            f"tar.gz, or the folder {folder} it unpacks to, under data_dir "
+            "(the python version does as well)"
         ),
         **facts,
     )
@@ -90,22 +93,53 @@ _COARSE = tuple(
     people reptiles small_mammals trees vehicles_1 vehicles_2""".split()
 )
 
-_FILES10 = {
-    "train": [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)],
-    "test": ["cifar-10-batches-bin/test_batch.bin"],
+_Files = dict[str, list[str]]
+
+# By data set: the binary files and their archive, then the python version's.
+_RELEASES: dict[str, tuple[_Files, str, _Files, str]] = {
+    "cifar10": (
+        {
+            "train": [
+                f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)
+            ],
+            "test": ["cifar-10-batches-bin/test_batch.bin"],
+        },
+        "cifar-10-binary.tar.gz",
+        {
+            "train": [
+                f"cifar-10-batches-py/data_batch_{i}" for i in range(1, 6)
+            ],
+            "test": ["cifar-10-batches-py/test_batch"],
+        },
+        "cifar-10-python.tar.gz",
+    ),
+    "cifar100": (
+        {
+            "train": ["cifar-100-binary/train.bin"],
+            "test": ["cifar-100-binary/test.bin"],
+        },
+        "cifar-100-binary.tar.gz",
+        {
+            "train": ["cifar-100-python/train"],
+            "test": ["cifar-100-python/test"],
+        },
+        "cifar-100-python.tar.gz",
+    ),
 }
-_FILES100 = {
-    "train": ["cifar-100-binary/train.bin"],
-    "test": ["cifar-100-binary/test.bin"],
+
+# By TFDS's name: bytes of labels in a record, which of them it is, and its
+# name in the python version.
+_LABELS = {
+    ("cifar10", "label"): (1, 0, "labels"),
+    ("cifar100", "label"): (2, 1, "fine_labels"),
+    ("cifar100", "coarse_label"): (2, 0, "coarse_labels"),
 }
 
 
 @register(INFO10)
 def open_cifar10(split: str, data_dir: pathlib.Path) -> Source:
     """Open CIFAR-10."""
-    return _open(
-        INFO10, split, data_dir, _FILES10, "cifar-10-binary.tar.gz", 1, 0
-    )
+    return _open(INFO10, split, data_dir)
 
 
 @register(INFO100)
@@ -114,38 +148,37 @@ def open_cifar100(
 ) -> Source:
     """Open CIFAR-100 with its 100 fine or its 20 coarse labels."""
     checks.choice("labels", labels, ("fine", "coarse"))
-    archive = "cifar-100-binary.tar.gz"
     if labels == "fine":
-        return _open(INFO100, split, data_dir, _FILES100, archive, 2, 1)
+        return _open(INFO100, split, data_dir)
     info = INFO100.replace(classes=20, class_names=_COARSE)
-    return _open(
-        info, split, data_dir, _FILES100, archive, 2, 0, "coarse_label"
-    )
+    return _open(info, split, data_dir, "coarse_label")
 
 
 def _open(
-    info: DataInfo,
-    split: str,
-    data_dir: pathlib.Path,
-    files: dict[str, list[str]],
-    archive: str,
-    label_bytes: int,
-    label_byte: int,
-    label_key: str = "label",
+    info: DataInfo, split: str, data_dir: pathlib.Path, label: str = "label"
 ) -> Source:
-    required = files["train"] + files["test"]
-    place = find_files(data_dir, info.name, required, {archive: ""})
-    if place is None:
+    binary, archive, python, python_archive = _RELEASES[info.name]
+    label_bytes, label_byte, python_label = _LABELS[info.name, label]
+
+    def find(files: _Files, archive: str) -> pathlib.Path | None:
+        required = files["train"] + files["test"]
+        return find_files(data_dir, info.name, required, {archive: ""})
+
+    if place := find(binary, archive):
+        paths = [place / file for file in binary[split]]
+        x, labels = _read_binary(paths, label_bytes, label_byte)
+    elif place := find(python, python_archive):
+        paths = [place / file for file in python[split]]
+        x, labels = read_python(paths, python_label)
+    else:
         images, labels, _ = prepared_images(
-            Remote(info.name, _PAGE), info, split, data_dir, label_key
+            Remote(info.name, _PAGE), info, split, data_dir, label
         )
         # They are small: decoded once, into memory.
         decoded = ImageSource(info, labels, images, image_size=32)
         x, labels = decoded.read(range(len(decoded)))
-    else:
-        paths = [place / file for file in files[split]]
-        x, labels = _read_binary(paths, label_bytes, label_byte)
-        warn_if_incomplete(info, split, len(labels), place)
+        return ArraySource(info, x, labels)
+    warn_if_incomplete(info, split, len(labels), place)
     return ArraySource(info, x, labels)
 
 
@@ -160,7 +193,9 @@ def _read_binary(
         if not len(raw) or len(raw) % record:
             raise ValueError(
                 f"{path} is truncated or no CIFAR file: its size must be a "
-                f"multiple of {record} bytes. Received: {len(raw)} bytes."
+                f"multiple of {record} bytes. Received: {len(raw)} bytes. "
+                "(Files of the python version belong into a folder of their "
+                "own, as their archive has it.)"
             )
         raw = raw.reshape(-1, record)
         labels.append(raw[:, label_byte])

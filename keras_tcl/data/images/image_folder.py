@@ -6,6 +6,7 @@ from keras_tcl.data.catalogue import register
 from keras_tcl.data.files import open_folder
 from keras_tcl.data.images.image_source import ImageSource
 from keras_tcl.data.sources import DataInfo, Source
+from keras_tcl.optional import require
 
 INFO = DataInfo(
     name="image_folder",
@@ -29,7 +30,9 @@ INFO = DataInfo(
     },
 )
 
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_SUFFIXES = (
+    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .pgm .png .ppm .tif .tiff .webp"
+).split()
 
 
 @register(INFO)
@@ -40,9 +43,15 @@ def open_image_folder(
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> Source:
-    """Open a folder of images, see `open_folder`."""
+    """Open a folder of images, see `open_folder`.
+
+    Which of the formats AVIF and WebP are read depends on Pillow's build.
+    """
+    pillow = require("PIL.Image", "Reading images", "keras_tcl[data]")
+    formats = pillow.registered_extensions()
+    suffixes = [suffix for suffix in _SUFFIXES if suffix in formats]
     folder = open_folder(
-        INFO, split, data_dir, _SUFFIXES, split_seed, test_fraction
+        INFO, split, data_dir, suffixes, split_seed, test_fraction
     )
     return ImageSource(
         folder.info,

@@ -5,6 +5,7 @@ import importlib
 import os
 import pathlib
 import socket
+import sys
 import tempfile
 import urllib.parse
 import urllib.request
@@ -15,6 +16,7 @@ import numpy as np
 
 from keras_tcl.data.sources import DataInfo
 from keras_tcl.optional import require
+from keras_tcl.progress import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,11 +100,15 @@ def prepared_images(
             # TFRecord files have no random access: read into memory.
             require("tensorflow", "reading TFRecord files", "tensorflow-cpu")
             dataset = builder.as_dataset(split=split, decoders=wanted)
-            examples = list(dataset.as_numpy_iterator())
+            what = f"reading the images of `{info.name}` into memory"
+            examples = list(
+                shown(dataset.as_numpy_iterator(), what, len(dataset))
+            )
         else:
-            _download(builder, remote, info, home)
+            _download(tfds, builder, remote, info, home)
             examples = _Records(tfds, builder, split, wanted, keys)
-    labels = np.asarray([int(example[label_key]) for example in examples])
+    what = f"reading the labels of `{info.name}`"
+    labels = np.asarray([int(e[label_key]) for e in shown(examples, what)])
     names = tuple(builder.info.features[label_key].names or ())
     if names == tuple(map(str, range(len(names)))):  # TFDS knows no names.
         names = ()
@@ -160,7 +166,11 @@ class _Images(Sequence[bytes]):
 
 
 def _download(
-    builder: Any, remote: Remote, info: DataInfo, home: pathlib.Path
+    tfds: Any,
+    builder: Any,
+    remote: Remote,
+    info: DataInfo,
+    home: pathlib.Path,
 ) -> None:
     """Download and prepare, or leave nothing behind but an explanation."""
     needs = {"importlib_resources": "keras_tcl[data]", **remote.needs}
@@ -171,6 +181,14 @@ def _download(
             "and preparing it with TFDS",
             package,
         )
+    print(
+        f"keras_tcl: downloading and preparing `{info.name}` ({info.size}), "
+        f"to be kept in {home}",
+        file=sys.stderr,
+    )
+    if not sys.stderr.isatty():
+        # Its bars would fill a file with control characters.
+        tfds.disable_progress_bar()
     try:
         if not urllib.request.getproxies():
             host = urllib.parse.urlparse(remote.url).hostname

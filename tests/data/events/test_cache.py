@@ -4,10 +4,12 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
 
+from keras_tcl import progress
 from keras_tcl.data.events import cache as cache_module
 from keras_tcl.data.events.cache import FrameCache
 
@@ -15,9 +17,12 @@ pytestmark = pytest.mark.once
 SHAPE = (2, 24, 24, 2)
 # The module alone, so that a process starts within a moment.
 BUILD = """
-import importlib.util, pathlib, sys, time
+import importlib.util, pathlib, sys, time, types
 import numpy as np
 
+progress = types.ModuleType("keras_tcl.progress")
+progress.shown = lambda items, what: items
+sys.modules |= {"keras_tcl": progress, "keras_tcl.progress": progress}
 module, folder, pause = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
 spec = importlib.util.spec_from_file_location("cache", module)
 cache = importlib.util.module_from_spec(spec)
@@ -140,6 +145,76 @@ def test_changed_files_make_another_cache(tmp_path, change):
     else:
         last.rename(tmp_path / "files" / "0009")
     assert open_cache(tmp_path).path != before
+
+
+@pytest.mark.parametrize("place", [0, 4000, -4000, -1])
+@pytest.mark.parametrize("size", [5000, 9000, 100_000])
+def test_equal_names_sizes_and_times_do_not_make_a_cache_equal(
+    tmp_path, place, size
+):
+    """As an archive gives one time to all that it holds."""
+    paths = set()
+    for value in (0, 1):
+        folder = tmp_path / str(value)
+        (folder / "files").mkdir(parents=True)
+        content = bytearray(size)
+        content[place] = value
+        (folder / "files" / "a").write_bytes(content)
+        os.utime(folder / "files" / "a", ns=(0, 0))
+        paths.add(
+            FrameCache(
+                tmp_path / "cache",
+                "set",
+                folder,
+                [folder / "files" / "a"],
+                lambda path, value=value: np.full(SHAPE, value, "uint16"),
+                {},
+                SHAPE,
+                "uint16",
+            ).path
+        )
+    assert len(paths) == 2
+
+
+def test_a_recording_that_cannot_be_read_is_named(tmp_path):
+    write_files(tmp_path, 3)
+    (tmp_path / "files" / "0001").unlink()
+    (tmp_path / "files" / "0001").mkdir()
+    with pytest.raises(ValueError, match="0001 cannot be read"):
+        open_cache(tmp_path)
+
+
+def test_any_damaged_byte_of_a_header_is_mended(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # It is slow.
+    write_files(tmp_path, 3)
+    path = open_cache(tmp_path).path
+    content = path.read_bytes()
+    mended = 0
+    for place in range(0, 128, 9):
+        for value in b"\n'(":
+            damaged = bytearray(content)
+            damaged[place] = value
+            path.write_bytes(damaged)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                cache = open_cache(tmp_path)
+                assert cache.read([2]).max() == 4
+            mended += any("built anew" in str(w.message) for w in caught)
+    assert mended > 20
+
+
+def test_a_long_build_says_how_far_it_is(tmp_path, monkeypatch, capsys):
+    write_files(tmp_path, 150)
+    monkeypatch.setattr(progress, "FIRST", 0.0)
+    monkeypatch.setattr(
+        cache_module,
+        "shown",
+        lambda items, what: progress.shown(items, what, after=0.0),
+    )
+    open_cache(tmp_path)
+    shown = capsys.readouterr().err
+    assert "making frames, recordings: 75 of 150 (50 %)" in shown
+    assert "\r" not in shown and "\b" not in shown
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "header", "other shape"])

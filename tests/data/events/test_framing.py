@@ -71,6 +71,21 @@ def test_real_nmnist_events_are_all_in_the_frames(binning):
     assert frames_sum.sum() == events_read
 
 
+@pytest.mark.parametrize("timesteps", [1, 4, 7, 100])
+@pytest.mark.parametrize("end", [0, 5, 10**6, 2**62 + 5, 2**64 - 1])
+def test_time_bins_are_exact_at_any_span(timesteps, end):
+    """Against Python's integers, which do not overflow."""
+    random = np.random.default_rng(0)
+    span = sorted(int(end * share) for share in [0, *random.random(50), 1])
+    span[-1] = end
+    first = -(2**63) if end > 2**62 else -3
+    events = np.zeros(len(span), random_events(0).dtype)
+    events["t"] = [first + position for position in span]
+    bins = Framing(timesteps, "time").bins(events)
+    expected = [position * timesteps // (end + 1) for position in span]
+    assert bins.tolist() == expected
+
+
 def test_binary():
     events = random_events(0, 5000)
     counts = Framing(2)(events, (34, 34))

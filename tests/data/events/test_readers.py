@@ -1,6 +1,7 @@
 import os
 import pathlib
 import sys
+import types
 import warnings
 
 import numpy as np
@@ -149,6 +150,30 @@ def test_real_aedat4_cut_off(tmp_path, kept):
         read_recording(path)
 
 
+def test_real_aedat4_damaged_so_that_its_decoder_panics(tmp_path):
+    """Rust's panic is a BaseException, which passes `except Exception`."""
+    pytest.importorskip("aedat")
+    content = bytearray(real("recordings/sample.aedat4").read_bytes())
+    random = np.random.default_rng(34)
+    for place in random.integers(0, 5000, 3):
+        content[place] = random.integers(256)
+    path = write_bytes(tmp_path / "a.aedat4", content)
+    with pytest.raises(ValueError, match="a.aedat4 is not a whole .*range"):
+        read_recording(path)
+
+
+def test_what_interrupts_the_decoder_is_no_damage(tmp_path, monkeypatch):
+    class Decoder:
+        def __init__(self, path):
+            raise KeyboardInterrupt
+
+    module = types.ModuleType("aedat")
+    module.Decoder = Decoder
+    monkeypatch.setitem(sys.modules, "aedat", module)
+    with pytest.raises(KeyboardInterrupt):
+        read_recording(tmp_path / "a.aedat4")
+
+
 def test_aedat4_without_the_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "aedat", None)
     with pytest.raises(ImportError, match=r"pip install keras_tcl\[dvs\]"):
@@ -255,3 +280,105 @@ def test_time_running_backwards(tmp_path, suffix):
     read, _ = read_recording(path, size, sort=True)
     np.testing.assert_array_equal(read["t"], events["t"])
     np.testing.assert_array_equal(np.sort(read), np.sort(events))
+
+
+def write_times(path, times):
+    """One event at each time, of a place of its own, so that it is known."""
+    events = np.zeros(len(times), EVENT)
+    events["t"] = times
+    events["x"] = np.arange(len(times))
+    np.save(path, events)
+    return path
+
+
+@pytest.mark.parametrize("first", [0, -(2**31)])
+@pytest.mark.parametrize("beats", [[2, 5, 9, 20], [2, 9, 5, 20, 40]])
+def test_a_wrapped_32_bit_clock_counts_on(tmp_path, first, beats):
+    """Also where events near the wrap are out of order."""
+    true = first + 2**32 - 6 + np.array(beats)
+    wrapped = (true - first) % 2**32 + first
+    path = write_times(tmp_path / "a.npy", wrapped)
+    with pytest.raises(ValueError, match="Time runs backwards"):
+        read_recording(path, (1, 99))
+    events, _ = read_recording(path, (1, 99), sort=True)
+    order = np.argsort(true)
+    assert events["t"].tolist() == true[order].tolist()
+    assert events["x"].tolist() == order.tolist()
+
+
+def test_a_wrapped_aedat2_recording(tmp_path):
+    """Two hours of a 32-bit clock, which begins anew after 71 minutes."""
+    events = random_events(0, sensor_size=(128, 128))
+    true = np.sort(np.random.default_rng(0).integers(0, 7200 * 10**6, 200))
+    events["t"] = true % 2**32
+    write_aedat2(tmp_path / "a.aedat", events)
+    read, _ = read_recording(tmp_path / "a.aedat", sort=True)
+    assert read["t"].tolist() == true.tolist()
+    for name in "xyp":
+        np.testing.assert_array_equal(read[name], events[name])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [[0, 2**31 + 5, 4], [10**18, 10**18 + 2**32, 10**18 + 9], [2**40, 2**33]],
+)
+def test_other_clocks_that_run_backwards_are_only_sorted(tmp_path, times):
+    path = write_times(tmp_path / "a.npy", times)
+    events, _ = read_recording(path, (1, 9), sort=True)
+    expected = sorted(times)
+    if times[0] == 0:  # 32 bits, and back by more than half of them.
+        expected = [0, 2**31 + 5, 2**32 + 4]
+    assert events["t"].tolist() == expected
+
+
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize(
+    "times",
+    [
+        [0, 2**62, 2**62 + 5],
+        [0, 1_700_000_000_000_000_000, 1_700_000_000_000_000_009],
+        [0, 1_700_000_000_000_000],
+        [-(2**63), 0, 2**63 - 1],
+    ],
+)
+def test_a_recording_of_years_is_refused_by_name(tmp_path, times, sort):
+    path = write_times(tmp_path / "a.npy", times)
+    with pytest.raises(ValueError, match=r"a\.npy lasts for years"):
+        read_recording(path, (1, 9), sort)
+
+
+def test_times_that_fall_by_all_of_64_bits_run_backwards(tmp_path):
+    path = write_times(tmp_path / "a.npy", [2**63 - 1, -(2**63)])
+    with pytest.raises(ValueError, match="Time runs backwards"):
+        read_recording(path, (1, 9))
+
+
+def test_a_recording_of_months_is_read(tmp_path):
+    times = [1_700_000_000_000_000, 1_700_000_000_000_000 + 10**13]
+    path = write_times(tmp_path / "a.npy", times)
+    assert read_recording(path, (1, 9)).events["t"].tolist() == times
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_any_damaged_byte_of_a_header_names_the_file(tmp_path, suffix):
+    """Each byte of the header, by quotes, brackets and ends of lines."""
+    path = tmp_path / f"a{suffix}"
+    WRITERS[suffix](path, random_events(0))
+    content = path.read_bytes()
+    outcomes = set()
+    places = range(128) if suffix == ".npy" else range(0, len(content), 97)
+    for place in places:
+        for value in (10, 39, 40):
+            damaged = bytearray(content)
+            damaged[place] = value
+            path.write_bytes(damaged)
+            with warnings.catch_warnings():
+                # Of NumPy, for escape sequences and the like in a header.
+                warnings.simplefilter("ignore")
+                try:
+                    read_recording(path, (34, 34))
+                    outcomes.add("read")
+                except ValueError as error:
+                    assert str(path) in str(error)
+                    outcomes.add("refused")
+    assert outcomes == {"read", "refused"}

@@ -2,13 +2,20 @@
 
 import os
 import pathlib
+import pickle
 
 import keras
 import numpy as np
 import pytest
 
 from keras_tcl import data
-from tests.data.samples import pack, write_cifar10, write_cifar100
+from keras_tcl.data.images.cifar_python import read_python
+from tests.data.samples import (
+    as_python_version,
+    pack,
+    write_cifar10,
+    write_cifar100,
+)
 
 tiny = pytest.mark.filterwarnings("ignore:.*official release")
 REAL = os.environ.get("KERAS_TCL_DATA_DIR", "")
@@ -94,6 +101,95 @@ def test_missing_file(tmp_path):
     (tmp_path / "cifar-10-batches-bin" / "data_batch_2.bin").unlink()
     with pytest.raises(ValueError, match="lacks .*data_batch_2.bin"):
         data.source("cifar10", "train", tmp_path)
+
+
+@tiny
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("packed", [False, True])
+def test_python_version_of_cifar10(tmp_path, protocol, packed):
+    written = write_cifar10(tmp_path)
+    folder = as_python_version(tmp_path, 10, protocol)
+    if packed:
+        pack(folder, tmp_path / "cifar-10-python.tar.gz")
+    for split, (images, labels) in written.items():
+        x, y = data.source("cifar10", split, tmp_path).read(range(len(images)))
+        assert np.array_equal(x, images) and np.array_equal(y, labels)
+        assert x.dtype == "uint8" and y.dtype == "int32"
+
+
+@tiny
+@pytest.mark.parametrize("labels, column", [("coarse", 1), ("fine", 2)])
+def test_python_version_of_cifar100(tmp_path, labels, column):
+    written = write_cifar100(tmp_path)["train"]
+    as_python_version(tmp_path, 100)
+    source = data.source("cifar100", "train", tmp_path, labels=labels)
+    x, y = source.read(range(200))
+    assert np.array_equal(x, written[0])
+    assert np.array_equal(y, written[column])
+
+
+def test_python_version_as_python_2_wrote_it(tmp_path):
+    """The opcodes of the official files, byte for byte: str keys, no codecs."""
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3072), "uint8")
+    raw = (
+        b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\n"
+        b"q\x03cnumpy\nndarray\nq\x04K\x00\x85U\x01b\x87Rq\x05(K\x01K\x01M\x00"
+        b"\x0c\x86cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87Rq\x07(K\x03U\x01|"
+        b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T\x00\x0c\x00\x00"
+        + pixels.tobytes()
+        + b"tbU\x06labelsq\x08]q\tK\x07au."
+    )
+    (tmp_path / "test_batch").write_bytes(raw)
+    x, y = read_python([tmp_path / "test_batch"], "labels")
+    planes = pixels.reshape(1, 3, 32, 32)
+    assert np.array_equal(x, planes.transpose(0, 2, 3, 1)) and y.tolist() == [7]
+
+
+class Calls:
+    def __reduce__(self):
+        return os.system, ("touch called",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps({"labels": [0], "data": Calls()}),
+        pickle.dumps({"labels": [0], "data": np.zeros((1, 3071), "uint8")}),
+        pickle.dumps({"labels": [0], "data": np.zeros((1, 3072), "int64")}),
+        pickle.dumps({"labels": [0, 1], "data": np.zeros((1, 3072), "uint8")}),
+        pickle.dumps({"fine_labels": [0]}),
+        pickle.dumps(7),
+        b"",
+        b"nonsense",
+    ],
+)
+def test_other_pickles_are_refused_and_call_nothing(
+    tmp_path, monkeypatch, content
+):
+    monkeypatch.chdir(tmp_path)
+    write_cifar10(tmp_path)
+    folder = as_python_version(tmp_path, 10)
+    (folder / "test_batch").write_bytes(content)
+    with pytest.raises(ValueError, match="test_batch is no file of CIFAR's py"):
+        data.source("cifar10", "test", tmp_path)
+    assert not (tmp_path / "called").exists()
+
+
+def test_python_files_in_the_place_of_binary_ones(tmp_path):
+    write_cifar10(tmp_path / "a")
+    write_cifar10(tmp_path)
+    pickled = as_python_version(tmp_path / "a", 10) / "test_batch"
+    pickled.rename(tmp_path / "cifar-10-batches-bin" / "test_batch.bin")
+    with pytest.raises(ValueError, match="test_batch.bin is .*python version"):
+        data.source("cifar10", "test", tmp_path)
+
+
+@tiny
+def test_the_binary_version_comes_first(tmp_path):
+    write_cifar10(tmp_path, 10)
+    as_python_version(tmp_path, 10)
+    write_cifar10(tmp_path, 20)
+    assert len(data.source("cifar10", "test", tmp_path)) == 20
 
 
 @pytest.fixture(scope="module")

@@ -89,13 +89,75 @@ def test_other_files_do_not_count(tmp_path):
     (tmp_path / "ant" / ".hidden.png").write_text("x")
     (tmp_path / ".git").mkdir()
     (tmp_path / "readme.md").write_text("x")
-    assert np.bincount(source(tmp_path, "all").labels).tolist() == [10, 20, 5]
+    with pytest.warns(UserWarning, match=r"^1 entries.* left out.*notes\.txt"):
+        everything = source(tmp_path, "all")
+    assert np.bincount(everything.labels).tolist() == [10, 20, 5]
+
+
+def test_what_is_left_out_is_counted_in_one_warning(tmp_path):
+    for split in ("train", "test"):
+        write(tmp_path / split, {"ant": 3, "bee": 2})
+        (tmp_path / split / "bee" / "photo.heic").write_text("x")
+        (tmp_path / split / "ant" / "more").mkdir()
+        write_flat_image(tmp_path / split / "ant" / "more" / "a.png", (0, 0, 0))
+    with pytest.warns(UserWarning) as caught:
+        train = source(tmp_path)
+    assert len(train) == 5 and len(caught) == 1
+    message = str(caught[0].message)
+    assert message.startswith("4 entries")
+    assert "test/bee/photo.heic, train/ant/more, ..." in message
+
+
+def test_common_suffixes(tmp_path):
+    from PIL import Image, features
+
+    suffixes = "jpg jpeg jpe jfif png ppm pgm bmp gif tif tiff".split()
+    suffixes += [s for s in ("webp", "avif") if features.check(s)]
+    (tmp_path / "ant").mkdir()
+    for k, suffix in enumerate(suffixes):
+        image = Image.new("RGB", (8, 8), (200, 200, 200))
+        suffix = suffix.upper() if k % 2 else suffix
+        image.save(tmp_path / "ant" / f"{k:02d}.{suffix}")
+    everything = source(tmp_path, "all")
+    assert len(everything) == len(suffixes)
+    x, _ = everything.read(range(len(suffixes)))
+    assert np.abs(x.astype(int) - 200).max() <= 4
+
+
+def test_a_format_that_pillow_lacks_is_left_out(tmp_path, monkeypatch):
+    from PIL import Image
+
+    write(tmp_path, {"ant": 2})
+    (tmp_path / "ant" / "a.avif").write_text("x")
+    formats = Image.registered_extensions()
+    monkeypatch.setattr(
+        Image,
+        "registered_extensions",
+        lambda: {s: f for s, f in formats.items() if s != ".avif"},
+    )
+    with pytest.warns(UserWarning, match=r"ant/a\.avif"):
+        assert len(source(tmp_path, "all")) == 2
+
+
+def test_empty_splits(tmp_path):
+    write(tmp_path / "a", {"ant": 1, "bee": 1})
+    with pytest.raises(ValueError, match="'test' of .* each class has one"):
+        source(tmp_path / "a", "test")
+    assert len(source(tmp_path / "a")) == 2
+    write(tmp_path / "b" / "train")
+    (tmp_path / "b" / "test").mkdir()
+    with pytest.raises(ValueError, match="test has no folder of a class"):
+        source(tmp_path / "b", "test")
+    assert len(source(tmp_path / "b")) == 35
 
 
 def test_empty_class_folder(tmp_path):
     write(tmp_path)
     (tmp_path / "dodo").mkdir()
     with pytest.raises(ValueError, match="dodo holds no file"):
+        source(tmp_path)
+    (tmp_path / "dodo" / "notes.txt").write_text("x")
+    with pytest.raises(ValueError, match=r"dodo holds .*\(1 others\)"):
         source(tmp_path)
 
 

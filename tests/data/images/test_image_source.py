@@ -101,6 +101,122 @@ def test_other_colour_modes_become_rgb(mode):
     assert x.shape == (1, 8, 8, 3) and np.all(x == 255)
 
 
+def encoded(image, format, **options):
+    raw = io.BytesIO()
+    image.save(raw, format, **options)
+    return raw.getvalue()
+
+
+@pytest.mark.parametrize("format", ["png", "tiff", "ppm"])
+def test_sixteen_bits_are_scaled(format):
+    ramp = np.linspace(0, 65535, 4096).reshape(64, 64).astype("uint16")
+    raw = encoded(Image.fromarray(ramp), format)
+    x, _ = source([raw]).read([0])
+    expected = np.round(ramp / 257)[..., None]
+    assert x.dtype == "uint8" and np.array_equal(x[0], expected + [0, 0, 0])
+    assert x[0, 0, 0, 0] == 0 and x[0, -1, -1, 0] == 255
+
+
+def test_sixteen_bits_of_colour_are_scaled(tmp_path):
+    """Each value once, in a PPM file written by hand."""
+    values = np.arange(0, 65536, 16, "uint16").reshape(64, 64)
+    rgb = np.stack([values, values[::-1], values.T], -1)
+    raw = b"P6 64 64 65535\n" + rgb.astype(">u2").tobytes()
+    x, _ = source([raw]).read([0])
+    assert np.abs(x[0] - rgb / 257).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+@pytest.mark.parametrize("image_size", [None, 8])
+def test_pixels_of_no_known_range_are_refused_by_name(
+    tmp_path, dtype, image_size
+):
+    pixels = np.linspace(0, 1, 256).reshape(16, 16).astype(dtype)
+    write_image(tmp_path / "a.png", (16, 16))
+    Image.fromarray(pixels).save(tmp_path / "deep.tif")
+    paths = [tmp_path / "a.png", tmp_path / "deep.tif"]
+    kind = "floating-point" if dtype == "float32" else "32-bit"
+    with pytest.raises(ValueError, match=rf"deep\.tif cannot.*{kind} pixels"):
+        source(paths, image_size).read([0, 1])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("image_size", [None, 4])
+def test_what_is_transparent_lies_on_white(mode, image_size):
+    """Half the image is transparent, over a colour that must not appear."""
+    pixels = np.zeros((8, 8, 4), "uint8")
+    pixels[:, :, 3] = 255
+    pixels[:4] = (60, 60, 60, 0)
+    image = Image.fromarray(pixels)
+    if mode == "P":
+        image = Image.fromarray((pixels[..., 0] > 0).astype("uint8"), "L")
+        image = image.convert("P")
+        image.putpalette([0, 0, 0, 60, 60, 60])
+        raw = encoded(image, "png", transparency=1)
+    else:
+        raw = encoded(image.convert(mode), "png")
+    x, _ = source([raw], image_size).read([0])
+    assert np.all(x[0, 0] == 255) and np.all(x[0, -1] == 0)
+
+
+def test_half_transparent_pixels_are_mixed_with_white():
+    raw = encoded(Image.new("RGBA", (2, 2), (100, 0, 200, 51)), "png")
+    x, _ = source([raw]).read([0])
+    expected = 0.2 * np.array([100, 0, 200]) + 0.8 * 255
+    assert np.abs(x[0] - expected).max() <= 1
+
+
+TURNS = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: np.rot90(p),
+}
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "tiff", "webp"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_exif_orientation(format, orientation):
+    """As the EXIF standard has it: 6 is a clockwise quarter turn to make."""
+    pixels = smooth(40, 24)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 100, "subsampling": 0} if format == "jpeg" else {}
+    options |= {"lossless": True} if format == "webp" else {}
+    raw = encoded(Image.fromarray(pixels), format, exif=exif, **options)
+    expected = TURNS[orientation](pixels)
+    images = source([raw])
+    x, _ = images.read([0])
+    assert images.element_shape == x[0].shape == expected.shape
+    assert np.abs(x[0].astype(int) - expected).max() <= 4
+
+
+@pytest.mark.parametrize("image_size", [64, (48, 96), (96, 48)])
+def test_a_turned_jpeg_is_resized_as_if_it_had_been_turned(image_size):
+    whole = smooth(1024, 768)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = encoded(Image.fromarray(whole), "jpeg", exif=exif, quality=95)
+    turned = encoded(
+        Image.fromarray(np.ascontiguousarray(np.rot90(whole, -1))),
+        "jpeg",
+        quality=95,
+    )
+    x, _ = source([raw, turned], image_size, crop_bottom=20).read([0, 1])
+    assert np.abs(x[0].astype(int) - x[1]).max() <= 4
+
+
+def test_damaged_exif_data_leave_the_image_as_it_is():
+    raw = encoded(Image.fromarray(smooth(8, 8)), "jpeg", exif=b"Exif\0\0xxxx")
+    plain = encoded(Image.fromarray(smooth(8, 8)), "jpeg")
+    x, _ = source([raw, plain]).read([0, 1])
+    assert np.array_equal(x[0], x[1])
+
+
 def test_mixed_resolutions_name_two_files(tmp_path):
     write_flat_image(tmp_path / "a.png", (1, 2, 3), (40, 30))
     write_flat_image(tmp_path / "b.png", (1, 2, 3), (40, 31))

@@ -90,7 +90,7 @@ def test_cifar10_prepared_by_tfds_has_the_pixels_of_the_files(
 
 @pytest.mark.parametrize("image_size", [None, 24])
 def test_our_aircraft_builder_agrees_with_the_files(
-    downloads, tmp_path, image_size
+    downloads, tmp_path, image_size, capsys
 ):
     samples.write_fgvc_aircraft(downloads)
     with pytest.warns(UserWarning, match="official release"):
@@ -106,7 +106,10 @@ def test_our_aircraft_builder_agrees_with_the_files(
         order = np.argsort(source.labels, kind="stable")
         x, _ = source.read(order)
         assert np.abs(x.astype(int) - [100, 0, 0]).max() < 40  # No banner.
-    # It is prepared once.
+    # It is prepared once, and said in a plain line: this is no terminal.
+    out, err = capsys.readouterr()
+    assert err.count("preparing `fgvc_aircraft` (2.6 GiB), to be kept") == 1
+    assert not set("\r\b\x1b") & set(out + err)
     (downloads / "fgvc-aircraft-2013b" / "data" / "variants.txt").unlink()
     again = data.source("fgvc_aircraft", "test", tmp_path, image_size=8)
     assert sorted(again.labels) == [0, 1]
