@@ -14,6 +14,8 @@ import pytest
 
 MANY = "KERAS_TCL_EXAMPLES" in os.environ
 TOTAL = int(os.environ.get("KERAS_TCL_EXAMPLES", 300))
+# Of all tests together, about.
+SHARES = 16_400
 
 made = collections.Counter()
 """Calls that have passed, by the name of the test."""
@@ -23,7 +25,7 @@ def calls(share, **strategies):
     """Decorates a test that is called with what the strategies draw.
 
     Args:
-        share: Integer, how many of 10,000 calls are of this test.
+        share: Integer, how many of all `SHARES` calls are of this test.
         **strategies: As for `hypothesis.given`.
     """
 
@@ -34,7 +36,7 @@ def calls(share, **strategies):
             made[test.__name__] += 1
 
         return hypothesis.settings(
-            max_examples=max(2, round(share * TOTAL / 10_000)),
+            max_examples=max(2, round(share * TOTAL / SHARES)),
             derandomize=not MANY,
             database=None,
             deadline=None,

@@ -164,7 +164,7 @@ def labels_of(kind, batch, seed):
         "NaN": (np.where(np.arange(batch) == 0, np.nan, ids), None),
         "bad rows": (bad_rows, None),
         "words": (ids.astype(str), None),
-        "missing": ([None] * batch, None),
+        "missing": (np.array([None] * batch), None),
         "wide": (np.eye(CLASSES + 1)[ids], None),
         "too many": (np.zeros(batch + 1, "int32"), None),
         "scalar": (np.int32(0), None),

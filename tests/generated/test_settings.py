@@ -2,6 +2,7 @@
 
 import json
 
+import hypothesis
 import keras
 import numpy as np
 from hypothesis import strategies as st
@@ -184,8 +185,8 @@ def test_pixels_are_normalized(mean, std, span):
         good = all(is_number(v, -1e9, 1e9, above) for v in values)
         return good and len(values) in (1, 3)
 
-    if isinstance(mean, np.ndarray) or isinstance(std, np.ndarray):
-        return
+    hypothesis.assume(not isinstance(mean, np.ndarray))
+    hypothesis.assume(not isinstance(std, np.ndarray))
     if not (fits(mean, float("-inf")) and fits(std, 1e-9)):
         try:
             layer = layers.PixelNormalization(span, mean, std)

@@ -186,8 +186,11 @@ def test_a_slice_of_a_split(labels, name, start, stop, percent, suffix):
         return n + size if str(n).startswith("-") else n
 
     whole = start is None and stop is None
-    good = name.strip() in ("train", "test") and suffix in ("", "+test")
-    good = good or (suffix == " + test[:1]" and name.strip() == "train")
+    good = name.strip() in ("train", "test") and suffix in (
+        "",
+        "+test",
+        " + test[:1]",
+    )
     if not whole and name != name.strip():
         good = False
     begin, end = position(start, 0), position(stop, size)
@@ -248,7 +251,7 @@ def test_a_random_split_has_both_sides_of_a_class(labels, fraction, seed):
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"]
 DEEP = ["I;16", "I", "F"]
 SUFFIXES = {
-    ".png": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I"],
+    ".png": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"],
     ".bmp": ["1", "L", "P", "RGB"],
     ".tiff": ["1", "L", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"],
     ".gif": ["L", "P"],

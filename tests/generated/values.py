@@ -87,7 +87,7 @@ def is_number(value, low=-math.inf, high=math.inf, above=-math.inf):
     if isinstance(value, bool) or not isinstance(value, kinds):
         return False
     value = float_of(value)
-    if not -1.7e308 < value < 1.7e308:
+    if not math.isfinite(value):
         return False
     return low <= value <= high and value > above
 
