@@ -23,18 +23,8 @@ METHODS = {
     "baseline": losses.MeanCrossEntropy(),
     "TET": losses.TET(),
     "TCL": losses.TCL(),
-    "STCL": losses.STCL(weight=2.0, normalization="mean"),
+    "STCL": losses.STCL(),
 }
-
-
-def augmenter(dataset, views):
-    if dataset != "digits":
-        return "auto"
-    steps = [augmentation.RandomCrop(1)]  # A mirrored digit is none.
-    if views > 1:
-        jitter = augmentation.ColorJitter(0.4, 0.4, 0, 0, value_range=(0, 16))
-        steps += [jitter, augmentation.Cutout(3)]
-    return augmentation.Pipeline(steps)
 
 
 def main():
@@ -61,22 +51,20 @@ def main():
     x_train, y_train = train.read(range(len(train)))
     x_test, y_test = test.read(range(len(test)))
     batch_size, epochs = arguments.batch_size, arguments.epochs
+    shift = augmentation.RandomCrop(1)
     accuracies, rates = {}, {}
     for name, loss in METHODS.items():
         keras.utils.set_random_seed(0)
         model = keras_tcl.sew_resnet(
             [1] * len(filters),
             filters,
-            info.shape,
-            info.classes,
-            timesteps,
-            value_range=info.value_range,
-            mean=info.mean,
-            std=info.std,
-            augmenter=augmenter(arguments.dataset, loss.views),
+            timesteps=timesteps,
+            # A mirrored digit is none.
+            augmenter=shift if info.name == "digits" else "auto",
+            **info.network_arguments(),
         )
         learning_rate = keras.optimizers.schedules.CosineDecay(
-            0.1, epochs * math.ceil(len(x_train) / batch_size)
+            0.2, epochs * math.ceil(len(x_train) / batch_size)
         )
         # 5e-4 in PyTorch, where the momentum multiplies it by 1 / (1 - 0.9).
         optimizer = keras.optimizers.SGD(learning_rate, 0.9, weight_decay=5e-3)

@@ -29,8 +29,11 @@ def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
     return layer(*args, **kwargs)
 
 
-def called(training: bool) -> Visit:
-    """The visit that calls every layer in training, or in inference."""
+def called(training: bool | None) -> Visit:
+    """The visit that calls every layer in training, or in inference.
+
+    With `None`, in inference, but neurons have a gradient.
+    """
 
     def visit(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(layer, "_call_has_training_arg", False):
@@ -114,7 +117,7 @@ def walk(
 def run(
     network: keras.Model,
     x: Any,
-    training: bool,
+    training: bool | None,
     visit: Visit | None = None,
     only: Sequence[str] | None = None,
 ) -> Any:
@@ -123,7 +126,7 @@ def run(
     Args:
         network: Functional `keras.Model`.
         x: As for `walk`.
-        training: Boolean.
+        training: Boolean or `None`, as for `called`.
         visit: As for `walk`. Defaults to `called(training)`.
         only: As for `walk`.
     """
@@ -147,7 +150,12 @@ class _Running(keras.layers.Layer):
     """
 
     def call(
-        self, x: Any, network: Any, visit: Any, only: Any, training: bool
+        self,
+        x: Any,
+        network: Any,
+        visit: Any,
+        only: Any,
+        training: bool | None,
     ) -> Any:
         return walk(network, x, visit, only)
 

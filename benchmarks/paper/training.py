@@ -74,6 +74,7 @@ def build(configuration: Configuration) -> keras_tcl.TCLModel:
         classes=info.classes,
         neuron=keras_tcl.layers.LIF(surrogate=configuration.surrogate),
         augmenter=_augmenter(configuration.augmentation),
+        embedding_stages="all",
         **options,
     )
 

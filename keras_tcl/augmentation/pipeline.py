@@ -101,7 +101,7 @@ class Pipeline(keras.layers.Layer):
         for name, names in uncompiled.items():
             through = f" (through {', '.join(names)})" * (names != [name])
             cost = (
-                "runs the whole training step op by op, about ten times slower"
+                "runs every training step op by op, ten times slower or more"
                 if backend == "jax"
                 else "does without XLA on a GPU, which costs time and memory"
             )

@@ -228,32 +228,20 @@ def get(
     )
 
 
-def for_views(
+def for_network(
     identifier: Any,
     input_shape: tuple[int | None, ...],
     value_range: tuple[float, float],
-) -> list[keras.layers.Layer]:
-    """The augmenters for one view, and for each of several; none, or one.
-
-    Args:
-        identifier: As for `get`, or `"auto"`: the paper's recipes for CIFAR
-            by the number of views, or that for event frames.
-    """
-    names = [identifier]
-    if identifier == "auto":
-        is_events = len(input_shape) == 4
-        names = ["dvs"] if is_events else ["cifar", "cifar_stcl"]
-    augmenters = []
-    for name in names:
-        augmenter = get(name, input_shape, value_range)
-        if augmenter is None:
-            continue
-        # Or Keras would run the network once to build it: op by op on JAX,
-        # before the first `predict` or `evaluate`.
-        if not augmenter.built:
-            augmenter.build((None, *input_shape))
-        augmenters.append(augmenter)
-    return augmenters
+) -> keras.layers.Layer | None:
+    """As `get`, built; `"auto"` is `"cifar"`, or `"dvs"` for event frames."""
+    if isinstance(identifier, str) and identifier == "auto":
+        identifier = "dvs" if len(input_shape) == 4 else "cifar"
+    augmenter = get(identifier, input_shape, value_range)
+    # Or Keras would run the network once to build it: op by op on JAX, before
+    # the first `predict` or `evaluate`.
+    if augmenter is not None and not augmenter.built:
+        augmenter.build((None, *input_shape))
+    return augmenter
 
 
 def _check_input_shape(shape: Any) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from keras import ops
 from keras_tcl import graph, inputs
 from keras_tcl.inference.readout import Readout
 from keras_tcl.losses.labels import validate_labels
+from keras_tcl.progress import shown
 
 
 def step_logits(network: keras.Model, x: Any) -> Any:
@@ -57,7 +58,9 @@ def evaluate_timesteps(
     if y is not None:
         batches = [(readout.predict(x, batch_size), y)]
     else:
-        batches = ((readout.predict_on_batch(x), y) for x, y in batches_of(x))
+        length = getattr(x, "num_batches", None)
+        pairs = shown(batches_of(x), "accuracy at every latency", length)
+        batches = ((readout.predict_on_batch(x), y) for x, y in pairs)
     correct, total = np.zeros(0), 0
     for logits, labels in batches:
         correct = add_by_latency(correct, correct_by_latency(logits, labels))

@@ -69,6 +69,10 @@ class Neuron(keras.layers.Layer):
             than it got (structure, shapes and dtypes).
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # A step of one's own has no faster twin, whatever it inherits.

@@ -86,8 +86,8 @@ def validate_labels(y_true: Any, classes: int, hard: bool) -> None:
         )
 
 
-def are_valid_ids(y_true: Any, classes: int, ignored: int | None = None) -> Any:
-    """Return on the device which samples have class ids alone, `(batch,)`.
+def are_ids(y_true: Any, classes: int, ignored: int | None = None) -> Any:
+    """Return on the device which labels are class ids, in their shape.
 
     For labels of any shape, of Keras' sparse cross entropies.
 
@@ -101,11 +101,11 @@ def are_valid_ids(y_true: Any, classes: int, ignored: int | None = None) -> Any:
     valid = ops.logical_and(inside, ops.equal(labels, ops.floor(labels)))
     if ignored is not None:
         valid = ops.logical_or(valid, ops.equal(labels, ignored))
-    return ops.all(valid, axis=tuple(range(1, len(labels.shape))))
+    return valid
 
 
 def validate_ids(y_true: Any, classes: int, ignored: int | None = None) -> None:
-    """Raise a ValueError for what `are_valid_ids` finds not valid."""
+    """Raise a ValueError for what `are_ids` finds to be none."""
     labels = _numbers(y_true)
     kept = labels if ignored is None else np.where(labels == ignored, 0, labels)
     _refuse(
@@ -159,11 +159,11 @@ def _check_shape(shape: tuple, classes: int) -> None:
 
 def _refuse(labels: np.ndarray, wrong: np.ndarray, message: str) -> None:
     """Raise a ValueError naming the first label that is wrong."""
-    wrong = wrong.any(axis=tuple(range(1, wrong.ndim)))
-    if wrong.any():
-        first = int(np.argmax(wrong))
+    rows = np.unique(np.nonzero(wrong)[0])
+    if len(rows):
+        first = int(rows[0])
         value = np.array2string(labels[first], threshold=10, precision=4)
         raise ValueError(
             f"{message} Received: y_true[{first}]={value}, "
-            f"{int(wrong.sum())} such label(s) of {len(labels)}."
+            f"{len(rows)} such label(s) of {len(labels)}."
         )

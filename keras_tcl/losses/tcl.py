@@ -36,7 +36,8 @@ class TCL(MeanCrossEntropy):
         temperature: Float above 0. Temperature of the similarities. Defaults
             to `0.07`.
         weight: Float, 0 or more. Weight of the contrastive term; with 0 it is
-            left out and no embeddings are needed. Defaults to `0.5`.
+            left out and no embeddings are needed. Defaults to `0.3`. (The
+            paper has 0.5 for one view and 5 for two, of sums.)
         normalization: `"mean"`: all terms are means, over views and over
             positives; or `"paper"`: the cross entropy is summed over views
             (eq. 9) and the contrastive term as printed (eq. 10), see
@@ -48,7 +49,7 @@ class TCL(MeanCrossEntropy):
             (eq. 10) or only the same sample (eq. 7). Defaults to `True`.
         reduction: Reduction over the batch, as in `keras.losses.Loss`.
             Defaults to `"sum_over_batch_size"`.
-        name: Optional name of the loss.
+        name: String. Defaults to the name of the class in small letters.
 
     Call arguments:
         y_true: Class ids `(batch,)` or one-hot labels `(batch, classes)`;
@@ -64,23 +65,26 @@ class TCL(MeanCrossEntropy):
     ...     "logits": np.zeros((3, 1, 4, 10)),
     ...     "embeddings": {"stage4": np.ones((3, 1, 4, 16))},
     ... }
-    >>> loss = keras_tcl.losses.TCL(weight=0.5)
-    >>> round(float(loss([0, 1, 1], y_pred)), 2)
-    6.3
+    >>> loss = keras_tcl.losses.TCL()
+    >>> round(float(loss([0, 1, 1], y_pred)), 2)  # log 10 + 0.3 log 11
+    3.02
 
-    Reference: equation 8 of the temporal contrastive learning paper.
+    Reference: equation 8 of the temporal contrastive learning paper, which is
+    `TCL(weight=0.5, normalization="paper", per_step=0.0)`; the defaults are
+    those of benchmarks/defaults.md.
     """
 
     def __init__(
         self,
         temperature: float = 0.07,
-        weight: float = 0.5,
+        weight: float = 0.3,
         normalization: str = "mean",
-        per_step: float = 0.0,
+        per_step: float = 0.5,
         supervised: bool = True,
         reduction: str | None = "sum_over_batch_size",
-        name: str | None = "tcl",
+        name: str | None = None,
     ) -> None:
+        name = name or type(self).__name__.lower()
         super().__init__(reduction=reduction, name=name)
         self.temperature = checks.positive("temperature", temperature)
         self.weight = checks.number("weight", weight, 0)
@@ -142,20 +146,20 @@ class TCL(MeanCrossEntropy):
 class STCL(TCL):
     """Siamese `TCL`: with two augmented views of each sample.
 
+    The loss asks a model for two views (`views = 2`). Formula, arguments and
+    defaults are those of `TCL`; the cross entropy is that of both views, and
+    the contrastive term is over all `batch * 2 * timesteps` embeddings. The
+    network learns to decide alike at all time steps and under augmentation.
+
+    A step takes about twice as long as with one view, and may take twice the
+    learning rate. As printed, equation 9 is
+
     ```
     loss = CE(view 1) + CE(view 2)
-           + weight * mean_stages temporal_contrastive(embeddings, y)
+           + 5 * mean_stages temporal_contrastive(..., normalization="paper")
     ```
 
-    with the contrastive term over all `batch * 2 * timesteps` embeddings. The
-    network learns to decide alike at all time steps and under augmentation.
-    The loss asks a model for two views (`views = 2`); the formula is that of
-    `TCL` for two views, and so are the arguments. Only the default of one
-    differs:
-
-    Args:
-        weight: Defaults to `5.0`, the paper's setting; its figure 3 is best
-            at 2.
+    which is `STCL(weight=5.0, normalization="paper", per_step=0.0)`.
 
     Example:
 
@@ -165,29 +169,9 @@ class STCL(TCL):
     ... }
     >>> loss = keras_tcl.losses.STCL(weight=2.0)
     >>> round(float(loss([0, 1, 1], y_pred)), 2)
-    27.6
+    8.57
 
     Reference: equation 9 of the temporal contrastive learning paper.
     """
 
     views = 2
-
-    def __init__(
-        self,
-        temperature: float = 0.07,
-        weight: float = 5.0,
-        normalization: str = "mean",
-        per_step: float = 0.0,
-        supervised: bool = True,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "stcl",
-    ) -> None:
-        super().__init__(
-            temperature,
-            weight,
-            normalization,
-            per_step,
-            supervised,
-            reduction,
-            name,
-        )

@@ -45,7 +45,7 @@ class Units:
     """
 
     def __init__(self, neuron: Any, normalization: str) -> None:
-        policy = keras.config.dtype_policy()
+        policy = keras.config.dtype_policy().name
         self.neuron = copy_of(LIF() if neuron is None else neuron, dtype=policy)
         self.normalization = checks.choice(
             "normalization", normalization, NORMALIZATIONS

@@ -79,8 +79,10 @@ def classification_network(
     ):
         raise ValueError(
             "`backbone` must be a functional `keras.Model` whose outputs are "
-            "a dictionary {stage name: tensor [batch, T, h, w, c]}. "
-            f"Received: backbone={backbone!r}."
+            "a dictionary {stage name: tensor [batch, T, h, w, c]}. (Data "
+            "without space, [batch, T, F], come in by "
+            "`keras.Input((T, 1, 1, F))` and are given as x[:, :, None, None]; "
+            f"their stages have h = w = 1.) Received: backbone={backbone!r}."
         )
     drawn = backbone.inputs[0]
     start = keras.Input(drawn.shape[1:], name="inputs", dtype=drawn.dtype)

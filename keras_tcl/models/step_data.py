@@ -1,6 +1,8 @@
-"""What a step is given: the views of its input, and a loss that fits."""
+"""What a step is given, what fits it, and what becomes of the logits."""
 
 from typing import Any
+
+from keras import ops
 
 
 def check_temporal_loss(loss: Any, loss_weights: Any, classes: int) -> None:
@@ -42,3 +44,10 @@ def check_views(x: Any, loss: Any, has_augmenter: bool) -> None:
             'from it. Build the model with `augmenter="auto"` or another, or '
             "give the views as data: `((x1, x2), y)`."
         )
+
+
+def mean_logits(y_pred: Any) -> Any:
+    """Mean over views and time of what `call` returned."""
+    if isinstance(y_pred, dict):
+        return ops.mean(y_pred["logits"], axis=(1, 2))
+    return y_pred

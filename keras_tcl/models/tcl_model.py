@@ -19,6 +19,7 @@ from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.models.step_data import (
     check_temporal_loss,
     check_views,
+    mean_logits,
 )
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits
@@ -53,8 +54,9 @@ class TCLModel(NetworkModel):
         augmenter: What changes a view at random: a recipe's name (see
             `keras_tcl.augmentation.list_recipes()`), a layer or function of a
             batch of images, or `None`. It sees raw pixels. `"auto"` (the
-            default) is the paper's: `"cifar"` for losses of one view and
-            `"cifar_stcl"` for losses of more, `"dvs"` for event frames.
+            default) is `"cifar"`, or `"dvs"` for event frames: what is
+            classified is best changed lightly, unless the training is long
+            (benchmarks/defaults.md). The paper's for STCL is `"cifar_stcl"`.
         value_range: Pair of numbers, the least and the greatest value of a
             pixel. Ignored for event frames, which are counts. Defaults to
             that of the network's `keras_tcl.layers.PixelNormalization`, or to
@@ -62,8 +64,8 @@ class TCLModel(NetworkModel):
         projection_dimension: Integer, size of an embedding. Defaults to
             `128`.
         embedding_stages: Sequence of stage names whose features are projected
-            for a contrastive loss. Defaults to all ("deep contrastive
-            supervision").
+            for a contrastive loss, or `"all"` as in the paper. Defaults to
+            the last two (benchmarks/defaults.md).
         weights: Path of a `.weights.h5` file, or `None`.
         skip_mismatch: Boolean, whether layers whose weights in the file have
             another shape keep their own, such as the classifier of another
@@ -76,9 +78,10 @@ class TCLModel(NetworkModel):
         x: Images `[batch, H, W, C]` or event frames
             `[batch, T, H, W, C]`; or a tuple of views, each like a batch,
             which are used as they are.
-        training: Boolean. If `False`, the result is logits
-            `[batch, classes]`; if `True`, `{"logits": [batch, V, T, classes],
-            "embeddings": {stage name: [batch, V, T, dimension]}}`.
+        training: Boolean or `None`. If `False`, the result is logits
+            `[batch, classes]`; if `None`, the same with a gradient; if `True`,
+            `{"logits": [batch, V, T, classes], "embeddings": {stage name:
+            [batch, V, T, dimension]}}`.
 
     Raises:
         ValueError: If an argument or an input does not fit; see the message.
@@ -106,7 +109,7 @@ class TCLModel(NetworkModel):
         augmenter: Any = "auto",
         value_range: Sequence[float] | None = None,
         projection_dimension: int = 128,
-        embedding_stages: Sequence[str] | None = None,
+        embedding_stages: Sequence[str] | str | None = None,
         weights: str | None = None,
         skip_mismatch: bool = False,
         **kwargs: Any,
@@ -122,6 +125,8 @@ class TCLModel(NetworkModel):
         )
         names = list(self.stages)
         if embedding_stages is None:
+            embedding_stages = names[-2:]
+        elif embedding_stages == "all":
             embedding_stages = names
         if not set(embedding_stages) <= set(names):
             raise ValueError(
@@ -130,7 +135,7 @@ class TCLModel(NetworkModel):
             )
         self.embedding_stages = list(embedding_stages)
         self._augmenter_identifier = augmenter
-        self.view_augmenters = recipes.for_views(
+        self.augmenter = recipes.for_network(
             augmenter, self.sample_shape, self.value_range
         )
         self.heads: dict[str, ProjectionHead] = {}
@@ -148,7 +153,13 @@ class TCLModel(NetworkModel):
         if training or _evaluating.get():
             return self._outputs(x, bool(training))
         x = inputs.as_views(x)[0]
-        return ops.mean(latency.step_logits(self.network, x), axis=1)
+        if training is None:  # In a loop of one's own, it has a gradient.
+            view, _ = self._one_view(x)
+            outputs = graph.run(self.network, view, None, only=[LOGITS])
+            logits = latency.with_invalid(outputs[LOGITS], self.network, x)
+        else:
+            logits = latency.step_logits(self.network, x)
+        return ops.mean(logits, axis=1)
 
     def _outputs(self, x: Any, training: bool) -> dict[str, Any]:
         """What a temporal loss compares: of each view, stage and time step."""
@@ -178,7 +189,7 @@ class TCLModel(NetworkModel):
         # Keras' own: one written by hand would lose the loss scaling.
         *state, data = args
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        check_views(inputs.one_input(x), self.loss, bool(self.view_augmenters))
+        check_views(inputs.one_input(x), self.loss, self.augmenter is not None)
         return super().train_step(*state, data)
 
     def test_step(self, *args: Any) -> Any:
@@ -200,7 +211,7 @@ class TCLModel(NetworkModel):
     ) -> Any:
         loss, x = self.loss, inputs.one_input(x)
         if not isinstance(loss, TemporalLoss):
-            logits = _mean_logits(y_pred)
+            logits = mean_logits(y_pred)
             total = super().compute_loss(x, y, logits, sample_weight, training)
             return self._spared(total, x, y)
         if y is None:
@@ -220,7 +231,7 @@ class TCLModel(NetworkModel):
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         results = super().compute_metrics(
-            x, y, _mean_logits(y_pred), sample_weight
+            x, y, mean_logits(y_pred), sample_weight
         )
         if _evaluating.get() or not isinstance(y_pred, dict):
             results = without_faults(results)
@@ -309,7 +320,7 @@ class TCLModel(NetworkModel):
         serialize = keras.saving.serialize_keras_object
         augmenter = self._augmenter_identifier
         if augmenter is not None and not isinstance(augmenter, str):
-            augmenter = serialize(self.view_augmenters[0])
+            augmenter = serialize(self.augmenter)
         config = {
             "network": serialize(self.network),
             "augmenter": augmenter,
@@ -364,8 +375,8 @@ class TCLModel(NetworkModel):
         if count > 1:
             x = ops.repeat(x, count, axis=0)
         x = inputs.without_invalid(x)
-        if self.view_augmenters:
-            x = self.view_augmenters[0 if count == 1 else -1](x, training=True)
+        if self.augmenter is not None:
+            x = self.augmenter(x, training=True)
         return x, count
 
 
@@ -375,10 +386,3 @@ def _has_heads(filepath: Any) -> bool:
         return True
     with h5py.File(filepath) as file:
         return "heads" in file
-
-
-def _mean_logits(y_pred: Any) -> Any:
-    """Mean over views and time of what `call` returned."""
-    if isinstance(y_pred, dict):
-        return ops.mean(y_pred["logits"], axis=(1, 2))
-    return y_pred

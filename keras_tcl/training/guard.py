@@ -41,6 +41,8 @@ class GuardedModel(FixedKeras):
     `takes_events`; it hands the loss of a step through `_spared`.
     """
 
+    predict_function: Any  # Keras sets it, and calls it.
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.faults = Faults(name="faults")
@@ -113,10 +115,26 @@ class GuardedModel(FixedKeras):
         if isinstance(self.loss, TemporalLoss):
             of_labels = _count_false(self.loss.valid(y, self.classes))
         elif _takes_ids(self.loss):
-            ids = labels.are_valid_ids(y, self.classes, _ignored(self.loss))
-            of_labels = _count_false(ids)
+            ids = labels.are_ids(y, self.classes, _ignored(self.loss))
+            of_labels = _count_false(
+                ops.all(ids, tuple(range(1, len(ids.shape))))
+            )
         self.faults.update_state(samples, of_labels, inputs.largest(views[0]))
         return ops.where(samples + of_labels > 0, 0.0, loss)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        if y is not None and not _SEES_VALUES and _takes_ids(self.loss):
+            # TensorFlow would raise an error of its own for such labels.
+            ids = labels.are_ids(y, self.classes, _ignored(self.loss))
+            y = ops.where(ids, y, ops.zeros_like(y))
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def _raise_counted(self) -> None:
         """Raise for what an evaluation has counted."""
@@ -149,7 +167,7 @@ class GuardedModel(FixedKeras):
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         variables = [*self.variables, *self.optimizer.variables]
-        before = [ops.convert_to_tensor(variable) for variable in variables]
+        before = [ops.copy(variable.value) for variable in variables]
         logs = super().train_step(data)
         is_good = _no_faults(logs)
         for variable, old in zip(variables, before, strict=True):

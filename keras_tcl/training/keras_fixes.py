@@ -4,11 +4,13 @@ import contextlib
 import inspect
 import threading
 import weakref
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_tcl.progress import on_terminal
 
 _KINDS = (
     "trainable_variables",
@@ -39,6 +41,8 @@ class FixedKeras(keras.Model):
     5. PyTorch returns losses and metrics as tensors, and `fit` warns that it
        cannot shuffle a `tf.data.Dataset`.
     6. TensorFlow and JAX sort the logs of a step by name.
+    7. `verbose="auto"` takes any output of a Unix system for a terminal, and
+       fills files with progress bars of control characters.
     """
 
     _jax_state: Any = None
@@ -52,16 +56,16 @@ class FixedKeras(keras.Model):
         if hasattr(x, "element_spec") and not is_ours:
             kwargs.setdefault("shuffle", False)
         with self._alone(trains=True), self._pass_over(x):
-            return super().fit(x, *args, **kwargs)
+            return _in_lines(super().fit, x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         with self._alone(), self._pass_over(x):
-            results = super().evaluate(x, *args, **kwargs)
+            results = _in_lines(super().evaluate, x, *args, **kwargs)
         return keras.tree.map_structure(float, results)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         with self._alone_on_jax(), self._pass_over(x):
-            return super().predict(x, *args, **kwargs)
+            return _in_lines(super().predict, x, *args, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         with self._alone():
@@ -219,6 +223,15 @@ class _Turn:
 
 
 _TURNS: MutableMapping[Any, _Turn] = weakref.WeakKeyDictionary()
+
+
+def _in_lines(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call `fit`, ... with `verbose="auto"` as lines where no bar is seen."""
+    given = inspect.signature(method).bind(*args, **kwargs)
+    given.apply_defaults()
+    if given.arguments["verbose"] == "auto" and not on_terminal():
+        given.arguments["verbose"] = 2
+    return method(*given.args, **given.kwargs)
 
 
 def clear_losses(layer: Any) -> None:

@@ -315,7 +315,7 @@ def test_supervised_contrast_refuses_soft_labels(loss):
 def test_other_losses_take_soft_labels(loss):
     loss.validate_labels(SOFT, CLASSES)
     classification = values(
-        type(loss)(**{**loss.get_config(), "weight": 0})
+        type(loss)(**{**loss.get_config(), "weight": 0, "per_step": 0})
         if isinstance(loss, TCL)
         else loss,
         SOFT,

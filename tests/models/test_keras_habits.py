@@ -202,6 +202,63 @@ def test_a_network_of_several_inputs_is_refused():
         keras_tcl.TCLModel(network)
 
 
+# --- Loops of one's own, masks -----------------------------------------------
+
+
+def test_a_call_without_training_is_inference_with_a_gradient():
+    # Every neuron is near its threshold, and many spike.
+    model = tiny.network(neuron=LIF(threshold=0.1, surrogate="sigmoid"))
+    x, _ = tiny.images(4)
+    logits, found = gradients_of(model, x)
+    np.testing.assert_allclose(logits, model.predict(x, verbose=0), atol=1e-5)
+    for variable, value in zip(model.trainable_variables, found, strict=True):
+        assert value is not None and np.abs(value).max() > 0, variable.path
+
+
+def gradients_of(model, x):
+    """Logits, and the gradients of the sum of their squares."""
+    variables = model.trainable_variables
+    x = ops.convert_to_tensor(x)
+
+    def squares():
+        logits = model(x)
+        return ops.sum(ops.square(logits)), logits
+
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss, logits = squares()
+        found = tape.gradient(loss, [v.value for v in variables])
+    elif BACKEND == "torch":
+        import torch
+
+        loss, logits = squares()
+        found = torch.autograd.grad(loss, [v.value for v in variables])
+        logits = logits.detach()
+    else:
+        import jax
+
+        def of(values):
+            pairs = list(zip(variables, values, strict=True))
+            with keras.StatelessScope(state_mapping=pairs):
+                return squares()
+
+        found, logits = jax.grad(of, has_aux=True)([v.value for v in variables])
+    return ops.convert_to_numpy(logits), [
+        ops.convert_to_numpy(value) for value in found
+    ]
+
+
+def test_a_mask_passes_the_neurons():
+    x = np.full((2, 4, 3), 2.0, "float32")
+    x[1, 2:] = 0.0
+    spikes = LIF()(keras.layers.Masking()(x))
+    mean = keras.layers.GlobalAveragePooling1D()(spikes)
+    # Of the steps that count: all of them spike.
+    np.testing.assert_array_equal(ops.convert_to_numpy(mean), np.ones((2, 3)))
+
+
 # --- Weights ------------------------------------------------------------------
 
 

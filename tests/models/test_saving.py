@@ -84,8 +84,7 @@ def test_views_data_set_and_custom_augmenter_survive(tmp_path):
     model = trained(TCL(normalization="mean"), augmenter=augmenter)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    (loaded_augmenter,) = loaded.view_augmenters
-    assert loaded_augmenter.get_config() == augmenter.get_config()
+    assert loaded.augmenter.get_config() == augmenter.get_config()
     assert loaded.loss.normalization == "mean"
 
 

@@ -25,6 +25,8 @@ def test_stages_halve_the_resolution():
         "stage2": (3, 4, 4, 6),
         "stage3": (3, 2, 2, 8),
     }
+    assert model.embedding_stages == ["stage2", "stage3"]
+    model = build((1, 1, 1), (4, 6, 8), embedding_stages="all")
     assert model.embedding_stages == ["stage1", "stage2", "stage3"]
 
 

@@ -167,7 +167,7 @@ def test_batches_of_another_number_of_steps():
         model.evaluate_timesteps(batches)
 
 
-# --- Memory --------------------------------------------------------------------
+# --- Memory ------------------------------------------------------------------
 
 
 def test_training_holds_nothing():

@@ -5,12 +5,18 @@ by the file's suffix and checks what came, so nothing after it has to doubt an
 event. Kept by hand: tonic imports PyTorch, misreads AEDAT-2 and checks nothing.
 """
 
+import atexit
+import json
+import os
 import pathlib
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_tcl.data.events.aedat4_process import RAW
 from keras_tcl.optional import require
 
 EVENT = np.dtype([("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "u1")])
@@ -126,38 +132,76 @@ def read_aedat4(path: Any) -> Recording:
     """Read the first event stream of an AEDAT-4 file.
 
     The package `aedat` decodes it, as it does for tonic: taken directly it
-    spares the import of tonic, which brings PyTorch along.
+    spares the import of tonic, which brings PyTorch along. It does so in
+    another process, for some damaged files abort the one that decodes them.
     """
-    aedat = require("aedat", "Reading .aedat4 recordings", "keras_tcl[dvs]")
-    try:
-        decoder = aedat.Decoder(str(path))
-        streams = {
-            number: stream
-            for number, stream in decoder.id_to_stream().items()
-            if stream["type"] == "events"
-        }
-        first = min(streams, default=None)
-        packets = [
-            packet["events"]
-            for packet in decoder
-            if "events" in packet and packet["stream_id"] == first
-        ]
-    except BaseException as error:
-        # The package is written in Rust, whose panics are no `Exception`.
-        if type(error).__name__ not in ("RuntimeError", "PanicException"):
-            raise
+    require("aedat", "Reading .aedat4 recordings", "keras_tcl[dvs]")
+    with open(path, "rb"):
+        pass  # Say what is the matter with a file that is not there.
+    answer, content = _decode_apart(path)
+    if "error" in answer:
         raise ValueError(
-            f"{path} is not a whole AEDAT-4 file ({error}). Fetch it again."
-        ) from error
-    if first is None:
-        raise ValueError(f"{path} has no stream of events.")
-    size = (streams[first]["height"], streams[first]["width"])
-    if not packets:
-        return Recording(np.empty(0, EVENT), size)
-    raw = np.concatenate(packets)
+            f"{path} is not a whole AEDAT-4 file ({answer['error']}). Fetch "
+            "it again."
+        )
+    raw = np.frombuffer(content, RAW)
+    height, width = answer["size"]
     return Recording(
-        _events(path, raw["x"], raw["y"], raw["t"], raw["on"]), size
+        _events(path, raw["x"], raw["y"], raw["t"], raw["on"]), (height, width)
     )
+
+
+# Processes that wait for a file; each serves one thread at a time.
+_IDLE: list[subprocess.Popen[bytes]] = []
+
+
+def _decode_apart(path: Any) -> tuple[dict[str, Any], bytes]:
+    """What `aedat4_process` answers; an error too where it has died."""
+    process = None
+    while _IDLE and process is None:
+        process = _IDLE.pop()
+        if process.poll() is not None:  # Somebody has ended it.
+            _stop(process)
+            process = None
+    if process is None:
+        script = pathlib.Path(__file__).with_name("aedat4_process.py")
+        process = subprocess.Popen(
+            [sys.executable, "-P", script, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write(os.fsencode(path).hex().encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            _stop(process)
+            return {"error": "it aborts its decoder"}, b""
+        answer = json.loads(line)
+        content = process.stdout.read(answer["bytes"])
+    except BaseException:  # Interrupted: its answer would be another's.
+        _stop(process)
+        raise
+    _IDLE.append(process)
+    return answer, content
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()
+
+
+@atexit.register
+def _stop_all() -> None:
+    while _IDLE:
+        _stop(_IDLE.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    # They answer to the process that started them.
+    os.register_at_fork(after_in_child=_IDLE.clear)
 
 
 def read_aedat2(path: Any) -> Recording:

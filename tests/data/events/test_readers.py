@@ -1,12 +1,13 @@
 import os
 import pathlib
 import sys
-import types
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from keras_tcl.data.events import readers
 from keras_tcl.data.events.readers import EVENT, read_recording
 from tests.data.events.writers import (
     AEDAT2_HEADER,
@@ -150,27 +151,47 @@ def test_real_aedat4_cut_off(tmp_path, kept):
         read_recording(path)
 
 
-def test_real_aedat4_damaged_so_that_its_decoder_panics(tmp_path):
-    """Rust's panic is a BaseException, which passes `except Exception`."""
+@pytest.mark.parametrize(
+    "seed, what",
+    [(34, "range start index"), (48, "char boundary"), (94, "it aborts")],
+)
+def test_real_aedat4_damaged_so_that_its_decoder_panics(tmp_path, seed, what):
+    """A panic passes `except Exception`, an abort ends the process."""
     pytest.importorskip("aedat")
-    content = bytearray(real("recordings/sample.aedat4").read_bytes())
-    random = np.random.default_rng(34)
+    sample = real("recordings/sample.aedat4")
+    content = bytearray(sample.read_bytes())
+    random = np.random.default_rng(seed)
     for place in random.integers(0, 5000, 3):
         content[place] = random.integers(256)
     path = write_bytes(tmp_path / "a.aedat4", content)
-    with pytest.raises(ValueError, match="a.aedat4 is not a whole .*range"):
+    with pytest.raises(ValueError, match=f"a.aedat4 is not a whole .*{what}"):
         read_recording(path)
+    assert len(read_recording(sample).events) == 111_954
 
 
-def test_what_interrupts_the_decoder_is_no_damage(tmp_path, monkeypatch):
-    class Decoder:
-        def __init__(self, path):
-            raise KeyboardInterrupt
+def test_real_aedat4_in_threads():
+    pytest.importorskip("aedat")
+    path = real("recordings/sample.aedat4")
+    alone, _ = read_recording(path)
+    with ThreadPoolExecutor(3) as pool:
+        for events, _ in pool.map(read_recording, [path] * 6):
+            np.testing.assert_array_equal(events, alone)
 
-    module = types.ModuleType("aedat")
-    module.Decoder = Decoder
-    monkeypatch.setitem(sys.modules, "aedat", module)
-    with pytest.raises(KeyboardInterrupt):
+
+def test_a_decoder_that_has_died_is_started_anew(tmp_path):
+    pytest.importorskip("aedat")
+    path = write_bytes(tmp_path / "a \u00e4\n.aedat4", b"nonsense")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not a whole AEDAT-4 file"):
+            read_recording(path)
+        for process in readers._IDLE:
+            process.kill()
+            process.wait()
+
+
+def test_missing_aedat4_file(tmp_path):
+    pytest.importorskip("aedat")
+    with pytest.raises(ValueError, match="a.aedat4 cannot be read"):
         read_recording(tmp_path / "a.aedat4")
 
 
