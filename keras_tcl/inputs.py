@@ -110,6 +110,11 @@ def check_inputs(
     for view in as_views(x):
         if not is_array(view):
             continue
+        if getattr(view.dtype, "kind", "f") in "OSUcMm":
+            raise ValueError(
+                "Images must be real numbers. Received: an array of dtype "
+                f"{view.dtype}."
+            )
         if len(view.shape) > 1:
             check_sample_shape(view.shape[1:], sample_shape)
         if 0 in view.shape or _always_within(view, low, high):
@@ -134,6 +139,8 @@ def check_inputs(
 
 def check_not_empty(x: Any) -> None:
     """Raise a ValueError for data known to hold no sample, or no batch."""
+    if x is None:
+        raise ValueError("There is no data. Received: x=None.")
     first = as_views(x)[0] if is_array(x) or _is_views(x) else x
     try:
         size = len(first)
@@ -148,6 +155,16 @@ def check_not_empty(x: Any) -> None:
                 else f"{type(x).__name__} of length 0."
             )
         )
+
+
+def check_lengths(x: Any, y: Any) -> None:
+    """Raise a ValueError where a batch has not one label of each sample."""
+    for view in as_views(x):
+        if is_array(view) and is_array(y) and len(view) != len(y):
+            raise ValueError(
+                "`x` and `y` must hold the same number of samples. "
+                f"Received: {len(view)} samples, {len(y)} labels."
+            )
 
 
 def warn_of_dark_pixels(

@@ -115,8 +115,8 @@ class RandomAugmentation(keras.layers.Layer):
             )
 
     def call(self, images: Any, training: bool | None = False) -> Any:
+        self.check_shape(tuple(images.shape))
         batch, shape = ops.shape(images)[0], tuple(images.shape)[1:]
-        self.check_shape((None, *shape))
         images = ops.cast(images, "float32")
         if not training:
             return images

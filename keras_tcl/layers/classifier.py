@@ -63,7 +63,7 @@ class Classifier(keras.layers.Layer):
         self.pooling = checks.choice("pooling", pooling, POOLINGS)
         self.hidden_units = (
             []
-            if hidden_units in ((), [])
+            if isinstance(hidden_units, (list, tuple)) and not hidden_units
             else checks.integers("hidden_units", hidden_units)
         )
         self._neuron_config = keras.saving.serialize_keras_object(neuron)

@@ -51,12 +51,16 @@ class PixelNormalization(keras.layers.Layer):
         low, high = self.value_range
         try:
             means = np.asarray(mean, "float64")
-            with np.errstate(divide="ignore"):
+            with np.errstate(all="ignore"):  # What float32 cannot hold, too.
                 scales = 1.0 / ((high - low) * np.asarray(std, "float64"))
-            good = bool(np.isfinite(means).all() and (scales > 0).all())
-        except (TypeError, ValueError, ZeroDivisionError):
+                offsets = -(low * scales) - means * scales * (high - low)
+                finite = np.isfinite(offsets.astype("float32")).all()
+                finite &= np.isfinite(scales.astype("float32")).all()
+            good = finite and (scales > 0).all()
+            good = good and offsets.size > 0 and offsets.ndim <= 1
+        except (TypeError, ValueError, ArithmeticError):
             good = False
-        if not good or not np.isfinite(scales).all():
+        if not good:
             raise ValueError(
                 "`mean` and `std` must be numbers, or one number for each "
                 "channel, of pixels rescaled to [0, 1]; `std` greater than 0. "
@@ -64,7 +68,15 @@ class PixelNormalization(keras.layers.Layer):
             )
         self.mean, self.std = mean, std
         self._scales = scales
-        self._offsets = -(low * scales) - means * scales * (high - low)
+        self._offsets = offsets
+
+    def build(self, input_shape: Any) -> None:
+        if self._offsets.size not in (1, input_shape[-1]):
+            raise ValueError(
+                "`mean` and `std` must be numbers, or one number for each of "
+                f"the {input_shape[-1]} channels. "
+                f"Received: mean={self.mean}, std={self.std}."
+            )
 
     def call(self, inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")

@@ -128,6 +128,8 @@ def validate_ids(y_true: Any, classes: int, ignored: int | None = None) -> None:
 
 def visible_values(y_true: Any) -> np.ndarray | None:
     """Return labels as a NumPy array, or `None` while a compiler traces."""
+    if not ops.is_tensor(y_true):
+        return np.asarray(y_true)
     try:
         return np.asarray(ops.convert_to_numpy(y_true))
     except Exception:  # Each backend's tracers raise an error of their own.
@@ -135,8 +137,12 @@ def visible_values(y_true: Any) -> np.ndarray | None:
 
 
 def _numbers(y_true: Any) -> np.ndarray:
-    labels = np.asarray(ops.convert_to_numpy(y_true))
+    if ops.is_tensor(y_true):
+        y_true = ops.convert_to_numpy(y_true)
+    labels = np.asarray(y_true)
     try:
+        if labels.dtype.kind in "SU":  # NumPy would read words as numbers.
+            raise ValueError
         return labels.astype("float64")
     except (TypeError, ValueError):
         raise ValueError(

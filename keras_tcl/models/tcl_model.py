@@ -126,9 +126,10 @@ class TCLModel(NetworkModel):
         names = list(self.stages)
         if embedding_stages is None:
             embedding_stages = names[-2:]
-        elif embedding_stages == "all":
+        elif isinstance(embedding_stages, str) and embedding_stages == "all":
             embedding_stages = names
-        if not set(embedding_stages) <= set(names):
+        is_list = isinstance(embedding_stages, (list, tuple))
+        if not is_list or any(name not in names for name in embedding_stages):
             raise ValueError(
                 f"`embedding_stages` must name some of the network's stages "
                 f"{names}. Received: embedding_stages={embedding_stages}."
@@ -210,15 +211,15 @@ class TCLModel(NetworkModel):
         training: bool = True,
     ) -> Any:
         loss, x = self.loss, inputs.one_input(x)
-        if not isinstance(loss, TemporalLoss):
-            logits = mean_logits(y_pred)
-            total = super().compute_loss(x, y, logits, sample_weight, training)
-            return self._spared(total, x, y)
-        if y is None:
+        if y is None and loss is not None:
             raise ValueError(
                 "Labels are missing: the loss needs `y`. Received data of "
                 "inputs alone."
             )
+        if not isinstance(loss, TemporalLoss):
+            logits = mean_logits(y_pred)
+            total = super().compute_loss(x, y, logits, sample_weight, training)
+            return self._spared(total, x, y)
         terms = loss.components(y, y_pred)
         for name, values in terms.items():
             self.terms[name].update_state(values, sample_weight)

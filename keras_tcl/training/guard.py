@@ -236,15 +236,21 @@ class GuardedModel(FixedKeras):
         return super().predict(x, *args, **kwargs)
 
     def train_on_batch(
-        self, *args: Any, return_dict: bool = False, **kwargs: Any
+        self,
+        x: Any,
+        y: Any = None,
+        *args: Any,
+        return_dict: bool = False,
+        **kwargs: Any,
     ) -> Any:
         """Runs one training step, as `keras.Model.train_on_batch` does.
 
         The list begins with the loss and the compiled metrics, in the order
         of `test_on_batch`.
         """
+        inputs.check_lengths(x, y)
         self._looks_at_next_batch = True
-        logs = super().train_on_batch(*args, return_dict=True, **kwargs)
+        logs = super().train_on_batch(x, y, *args, return_dict=True, **kwargs)
         if _LARGEST in logs:
             self._warn_of_dark(logs[_LARGEST])
         _raise_faults(logs, _IN_TRAINING.format("of this batch"))
@@ -253,11 +259,14 @@ class GuardedModel(FixedKeras):
             return logs
         return list(logs.values()) if len(logs) > 1 else logs["loss"]
 
-    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Evaluates one batch, as `keras.Model.test_on_batch` does."""
+        inputs.check_lengths(x, y)
         self._looks_at_next_batch = True
         with self._alone():
-            results = super().test_on_batch(*args, **kwargs)
+            results = super().test_on_batch(x, y, *args, **kwargs)
             self._raise_counted()
         return results
 

@@ -358,6 +358,13 @@ def test_no_samples(method, format):
         getattr(model, method)(*data)
 
 
+@pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+def test_a_batch_has_one_label_of_each_sample(method):
+    x, y = tiny.images(6)
+    with pytest.raises(ValueError, match="Received: 6 samples, 5 labels"):
+        getattr(compiled(), method)(x, y[:5])
+
+
 # --- Order of logs -----------------------------------------------------------
 
 

@@ -335,6 +335,12 @@ def _records(path: Any, content: bytes, size: int) -> np.ndarray:
 def _events(path: Any, x: Any, y: Any, t: Any, p: Any) -> np.ndarray:
     """Pack columns into an array of `EVENT`; refuse values it cannot hold."""
     events = np.empty(len(t), EVENT)
+    for name, values in zip("xytp", (x, y, t, p), strict=True):
+        if np.asarray(values).dtype.kind not in "biuf":
+            raise ValueError(
+                f"{path} must hold numbers. Received: {name!r} of dtype "
+                f"{np.asarray(values).dtype}."
+            )
     if np.size(p) and np.min(p) == -1:
         p = (np.asarray(p) + 1) / 2
     for name, values in zip("xytp", (x, y, t, p), strict=True):
