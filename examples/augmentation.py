@@ -143,7 +143,7 @@ def main():
         0.1, arguments.epochs * len(batches)
     )
     model.compile(keras.optimizers.SGD(learning_rate, 0.9), loss)
-    model.fit(train, epochs=arguments.epochs, verbose=2)
+    model.fit(train, epochs=arguments.epochs)
     for t, accuracy in enumerate(model.evaluate_timesteps(*digits(splits[1]))):
         print(f"accuracy after {t + 1} time step(s): {100 * accuracy:.2f} %")
 

@@ -69,7 +69,7 @@ def main():
         # 5e-4 in PyTorch, where the momentum multiplies it by 1 / (1 - 0.9).
         optimizer = keras.optimizers.SGD(learning_rate, 0.9, weight_decay=5e-3)
         model.compile(optimizer, loss, metrics=["accuracy"])
-        model.fit(x_train, y_train, batch_size, epochs, verbose=2)
+        model.fit(x_train, y_train, batch_size, epochs)
         accuracies[name] = model.evaluate_timesteps(x_test, y_test)
         rates[name] = analysis.firing_rates(model, x_test, by="block")
 

@@ -55,8 +55,7 @@ def main():
             metrics=["accuracy"],
         )
         start = time.perf_counter()
-        # A line an epoch: Keras' bar would fill a file with backspaces.
-        model.fit(train, epochs=arguments.epochs, verbose=2)
+        model.fit(train, epochs=arguments.epochs)
         print(f"{time.perf_counter() - start:.0f} s")
         accuracies[name] = model.evaluate_timesteps(x_test, y_test)
 

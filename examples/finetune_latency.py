@@ -55,7 +55,7 @@ def main():
     # 5e-4 in PyTorch, where the momentum multiplies it by 1 / (1 - 0.9).
     optimizer = keras.optimizers.SGD(learning_rate, 0.9, weight_decay=5e-3)
     model.compile(optimizer, LOSSES[arguments.loss](), metrics=["accuracy"])
-    model.fit(train, epochs=arguments.epochs, verbose=2)
+    model.fit(train, epochs=arguments.epochs)
 
     model.timesteps = latency
     after = model.evaluate_timesteps(test)

@@ -69,7 +69,7 @@ def train_on(train, epochs):
     )
     optimizer = keras.optimizers.Adam(3e-3)
     model.compile(optimizer, keras_tcl.losses.TET(), metrics=["accuracy"])
-    model.fit(train, epochs=epochs, verbose=2)
+    model.fit(train, epochs=epochs)
     return model
 
 

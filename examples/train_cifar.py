@@ -70,7 +70,6 @@ def main():
     model.fit(
         train,
         epochs=arguments.epochs,
-        verbose=2,
         callbacks=[
             analysis.LatencyMonitor(test, frequency=2),
             keras.callbacks.BackupAndRestore(backup),

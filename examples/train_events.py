@@ -63,7 +63,7 @@ def main():
     # 5e-4 in PyTorch, where the momentum multiplies it by 1 / (1 - 0.9).
     optimizer = keras.optimizers.SGD(learning_rate, 0.9, weight_decay=5e-3)
     model.compile(optimizer, keras_tcl.losses.TCL(), metrics=["accuracy"])
-    model.fit(train, epochs=arguments.epochs, verbose=2)
+    model.fit(train, epochs=arguments.epochs)
 
     accuracies = model.evaluate_timesteps(test)
     for t, accuracy in enumerate(accuracies, start=1):
