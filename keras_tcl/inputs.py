@@ -78,11 +78,16 @@ def largest(x: Any) -> Any:
     return ops.max(ops.cast(x, "float32"))
 
 
-def without_invalid(x: Any) -> Any:
-    """`x` in float32 with 0 in place of NaN and infinite values."""
-    floats = is_float(x)
+def without_invalid(
+    x: Any, value_range: tuple[float, float] | None = None
+) -> Any:
+    """`x` in float32 with 0 in place of what is beyond the `limits`, or NaN."""
+    low, high = limits(value_range)
+    within = _always_within(x, low, high)
     x = ops.cast(x, "float32")
-    return ops.where(ops.isfinite(x), x, 0.0) if floats else x
+    if within:
+        return x
+    return ops.where(ops.logical_and(x >= low, x <= high), x, 0.0)
 
 
 def is_array(x: Any) -> bool:

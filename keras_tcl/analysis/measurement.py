@@ -56,7 +56,8 @@ def reader(network: keras.Model, function: Function) -> Readout:
     def read(network: keras.Model, x: Any) -> dict[str, Any]:
         x = ops.convert_to_tensor(x)
         inputs.check_sample_shape(x.shape[1:], network.inputs[0].shape[1:])
-        outputs, results = function(network, inputs.without_invalid(x))
+        valid = inputs.without_invalid(x, inputs.pixel_range(network))
+        outputs, results = function(network, valid)
         logits = with_invalid(outputs[LOGITS], network, x)
         return {"logits": logits, "results": results}
 

@@ -25,9 +25,8 @@ def step_logits(network: keras.Model, x: Any) -> Any:
     """
     x = ops.convert_to_tensor(x)
     inputs.check_sample_shape(x.shape[1:], network.inputs[0].shape[1:])
-    outputs = graph.run(
-        network, inputs.without_invalid(x), training=False, only=["logits"]
-    )
+    valid = inputs.without_invalid(x, inputs.pixel_range(network))
+    outputs = graph.run(network, valid, training=False, only=["logits"])
     return with_invalid(outputs["logits"], network, x)
 
 

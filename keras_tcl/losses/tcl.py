@@ -125,11 +125,9 @@ class TCL(MeanCrossEntropy):
         ]
         return sum(values) / len(values)
 
-    def total(self, components: Mapping[str, Any]) -> Any:
-        total = components["classification"]
-        if "contrastive" in components:
-            total = total + self.weight * components["contrastive"]
-        return total
+    def weighted(self, components: Mapping[str, Any]) -> dict[str, Any]:
+        weights = {"contrastive": self.weight}
+        return {k: weights.get(k, 1.0) * v for k, v in components.items()}
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -17,7 +17,7 @@ class TemporalLoss(keras.losses.Loss):
     A temporal loss sees the outputs of all time steps and views. It is the
     sum of a classification term and, in some losses, a weighted contrastive
     term. A subclass writes `classification`; with a contrastive term also
-    `needs_embeddings`, `contrastive` and `total`.
+    `needs_embeddings`, `contrastive` and `weighted`.
 
     `y_pred` is `{"logits": (batch, views, timesteps, classes), "embeddings":
     {stage name: (batch, views, timesteps, features)}}`. The embeddings may be
@@ -30,10 +30,10 @@ class TemporalLoss(keras.losses.Loss):
     computes them once:
 
     ```
-    valid = loss.valid(y_true, classes)                # (batch,), bool
-    components = loss.components(y_true, y_pred)       # {name: (batch,)}
-    objective = loss.reduce(loss.total(components), sample_weight)
-    shown = {k: loss.reduce(v, sample_weight) for k, v in components.items()}
+    valid = loss.valid(y_true, classes)          # (batch,), bool
+    terms = loss.terms(y_true, y_pred)           # {name: (batch,)}
+    shown = {k: loss.reduce(v, sample_weight) for k, v in terms.items()}
+    objective = sum(shown.values())
     ```
 
     By itself, the loss refuses labels that do not fit the classes by a
@@ -82,7 +82,7 @@ class TemporalLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         y_pred = self._outputs(y_pred)
-        values = self.total(self.components(y_true, y_pred))
+        values = sum(self.terms(y_true, y_pred).values())
         valid = self.valid(y_true, y_pred.logits.shape[-1])
         return ops.where(valid, values, np.nan)
 
@@ -144,9 +144,13 @@ class TemporalLoss(keras.losses.Loss):
             components["contrastive"] = self.contrastive(targets, embeddings)
         return components
 
-    def total(self, components: Mapping[str, Any]) -> Any:
-        """Combine what `components` returned into one value per sample."""
-        return components["classification"]
+    def weighted(self, components: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `components` returned, as it enters the loss."""
+        return dict(components)
+
+    def terms(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
+        """Return the terms `(batch,)` that the loss is the sum of."""
+        return self.weighted(self.components(y_true, y_pred))
 
     def reduce(self, values: Any, sample_weight: Any = None) -> Any:
         """Apply the loss' reduction to values per sample.

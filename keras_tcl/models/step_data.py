@@ -9,14 +9,15 @@ def check_temporal_loss(loss: Any, loss_weights: Any, classes: int) -> None:
     """Raise a ValueError for what a temporal loss cannot learn with."""
     if loss_weights is not None:
         raise ValueError(
-            f"The loss {loss!r} is the only one, and its terms are weighed by "
-            "its own arguments, such as `weight`: leave `loss_weights` out. "
+            f"The loss {loss.name!r} is the only one, and its terms are "
+            "weighed by its own arguments, such as `weight`: leave "
+            "`loss_weights` out. "
             f"Received: loss_weights={loss_weights!r}."
         )
     if classes < 2:
         raise ValueError(
-            f"The loss {loss!r} tells classes apart, and the network has one "
-            "output. For one number, or two classes told by one, compile a "
+            f"The loss {loss.name!r} tells classes apart, and the network has "
+            "one output. For one number, or two classes told by one, compile a "
             'loss of Keras: "mse", or '
             "`keras.losses.BinaryCrossentropy(from_logits=True)`."
         )
@@ -33,13 +34,13 @@ def check_views(x: Any, loss: Any, has_augmenter: bool) -> None:
         shapes = [tuple(view.shape) for view in x]
         if len(x) != views or len(set(shapes)) != 1:
             raise ValueError(
-                f"The loss {loss!r} wants {views} view(s) of each sample. "
+                f"The loss {loss.name!r} wants {views} view(s) of each sample. "
                 f"Received a tuple of views of shapes {shapes}: their number "
                 "must agree with the loss, and their shapes with each other."
             )
     elif views > 1 and not has_augmenter:
         raise ValueError(
-            f"The loss {loss!r} compares {views} views of each sample, but "
+            f"The loss {loss.name!r} compares {views} views of a sample, but "
             "the data has one and the model has no augmenter to make others "
             'from it. Build the model with `augmenter="auto"` or another, or '
             "give the views as data: `((x1, x2), y)`."

@@ -4,7 +4,6 @@ import contextvars
 from collections.abc import Sequence
 from typing import Any
 
-import h5py
 import keras
 from keras import ops
 
@@ -14,6 +13,7 @@ from keras_tcl.graph import LOGITS
 from keras_tcl.inference import latency
 from keras_tcl.layers import ProjectionHead
 from keras_tcl.losses import TemporalLoss
+from keras_tcl.models.heads import ProjectionHeads
 from keras_tcl.models.network import classification_network
 from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.models.step_data import (
@@ -22,7 +22,7 @@ from keras_tcl.models.step_data import (
     mean_logits,
 )
 from keras_tcl.training.guard import without_faults
-from keras_tcl.training.keras_losses import loss_of_logits
+from keras_tcl.training.keras_losses import loss_of_logits, metrics_of_logits
 from keras_tcl.training.remat import Remat, check_remat
 from keras_tcl.training.terms import term_metrics
 
@@ -139,8 +139,9 @@ class TCLModel(NetworkModel):
         self.augmenter = recipes.for_network(
             augmenter, self.sample_shape, self.value_range
         )
-        self.heads: dict[str, ProjectionHead] = {}
         self.terms = term_metrics("classification", "contrastive")
+        self.heads = ProjectionHeads()
+        self._heads_learn = True
         self._remat_choice: str | None = None
         self._remat: Remat | None = None
         self.built = True
@@ -220,10 +221,13 @@ class TCLModel(NetworkModel):
             logits = mean_logits(y_pred)
             total = super().compute_loss(x, y, logits, sample_weight, training)
             return self._spared(total, x, y)
-        terms = loss.components(y, y_pred)
-        for name, values in terms.items():
-            self.terms[name].update_state(values, sample_weight)
-        total = loss.reduce(loss.total(terms), sample_weight)
+        total = 0.0
+        for name, values in loss.terms(y, y_pred).items():
+            term = loss.reduce(values, sample_weight)
+            # Weighed as Keras weighs the loss of a batch in an epoch.
+            size = ops.shape(inputs.as_views(x)[0])[0]
+            self.terms[name].update_state(term, size)
+            total = total + term
         for extra in self.losses:
             total = total + ops.sum(extra)
         return self._spared(total, x, y)
@@ -247,6 +251,8 @@ class TCLModel(NetworkModel):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         *args: Any,
         remat: str | None = None,
         **kwargs: Any,
@@ -259,6 +265,8 @@ class TCLModel(NetworkModel):
                 A name, class or function of `keras.losses` is told that it
                 gets logits.
             loss_weights: As for Keras, with a loss of Keras.
+            metrics, weighted_metrics: As for Keras. They see logits; a cross
+                entropy that is named or given as a function is told so.
             *args: As for Keras.
             remat: What training computes twice to keep less in memory
                 (gradient checkpointing): `None` for nothing, `"stage"` or
@@ -266,31 +274,33 @@ class TCLModel(NetworkModel):
                 or blocks, of which then only the input is kept. `"block"`
                 keeps least. The results are the same; a step takes about a
                 forward pass longer. Defaults to `None`.
-            **kwargs: As for Keras: `metrics`, `jit_compile`, ...
+            **kwargs: As for Keras: `jit_compile`, `run_eagerly`, ...
 
         Raises:
-            ValueError: If the loss takes probabilities, or does not fit the
-                network or the other arguments; see the message.
+            ValueError: If the loss or a metric takes probabilities, or does
+                not fit the network or the other arguments; see the message.
         """
         check_remat(remat)
         loss = loss_of_logits(loss)
         if isinstance(loss, TemporalLoss):
             check_temporal_loss(loss, loss_weights, self.classes)
-        super().compile(optimizer, loss, loss_weights, *args, **kwargs)
+        shown = metrics_of_logits([metrics, weighted_metrics])
+        super().compile(optimizer, loss, loss_weights, *shown, *args, **kwargs)
         self._remat_choice = remat
         self._remat = Remat(self.network, remat) if remat else None
         if self._wants_embeddings and not self.embedding_stages:
             raise ValueError(
-                f"The loss {self.loss!r} compares embeddings of stages, and "
+                f"The loss {loss.name!r} compares embeddings of stages, and "
                 "there are none: `embedding_stages` is empty, or the network "
                 "puts out nothing but logits."
             )
-        if self._wants_embeddings and not self.heads:
-            self.heads = {
-                stage: self._head(stage) for stage in self.embedding_stages
-            }
-        for head in self.heads.values():
-            head.trainable = self._wants_embeddings
+        if self._wants_embeddings and not len(self.heads):
+            for stage in self.embedding_stages:
+                self.heads[stage] = self._head(stage)
+        if self._wants_embeddings != self._heads_learn:
+            self._heads_learn = self._wants_embeddings
+            for head in self.heads.values():
+                head.trainable = self._heads_learn
         if isinstance(self.loss, TemporalLoss):
             logits = keras.KerasTensor((None, self.classes))
             self._count_loss_as_built(keras.KerasTensor((None,)), logits)
@@ -305,17 +315,13 @@ class TCLModel(NetworkModel):
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Loads weights, as `keras.Model.load_weights` does.
 
-        A file that was written before the model had projection heads leaves
-        them as they are.
+        Projection heads that are not in the file stay as they are.
         """
-        heads = dict(self.heads)
-        if heads and not _has_heads(filepath):
-            self.heads.clear()
+        missing = self.heads.put_away(self.heads.missing_in(filepath))
         try:
             super().load_weights(filepath, *args, **kwargs)
         finally:
-            if not self.heads:
-                self.heads.update(heads)
+            self.heads.put_back(missing)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -362,7 +368,7 @@ class TCLModel(NetworkModel):
         """The first view, as it is, in float32; and 1."""
         x = inputs.as_views(x)[0]
         inputs.check_sample_shape(x.shape[1:], self.sample_shape)
-        return inputs.without_invalid(x), 1
+        return self._without_invalid(x), 1
 
     def _views(self, x: Any) -> tuple[Any, int]:
         """Views `[batch * V, ...]` in float32 and V; augmented, or as given."""
@@ -371,19 +377,11 @@ class TCLModel(NetworkModel):
         if isinstance(x, (tuple, list)):
             views = ops.stack(x, axis=1)
             views = ops.reshape(views, (-1, *views.shape[2:]))
-            return inputs.without_invalid(views), len(x)
+            return self._without_invalid(views), len(x)
         count = getattr(getattr(self, "loss", None), "views", 1)
         if count > 1:
             x = ops.repeat(x, count, axis=0)
-        x = inputs.without_invalid(x)
+        x = self._without_invalid(x)
         if self.augmenter is not None:
             x = self.augmenter(x, training=True)
         return x, count
-
-
-def _has_heads(filepath: Any) -> bool:
-    """Whether a file of weights has those of heads, or is of another kind."""
-    if not h5py.is_hdf5(filepath):
-        return True
-    with h5py.File(filepath) as file:
-        return "heads" in file

@@ -8,6 +8,7 @@ weights, moving statistics and optimizer as they were; and the count in the
 step's logs becomes a ValueError.
 """
 
+import inspect
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -26,9 +27,13 @@ _FAULTS = {
     "invalid_labels": "Labels outside the model's classes",
 }
 _LARGEST = "largest_input"
-_IN_TRAINING = (
+_IN_FIT = (
     "{}: {{}} sample(s) so far in this epoch. The weights have not been "
     "trained on it and are still good. Mend the data and call fit() again."
+)
+_IN_BATCH = (
+    "in the batch: {} sample(s). The weights have not been trained on it and "
+    "are still good. Mend the data."
 )
 # Each operation of a step sees the values it works on.
 _SEES_VALUES = keras.config.backend() == "torch"
@@ -107,10 +112,11 @@ class GuardedModel(FixedKeras):
         if _SEES_VALUES:
             return loss
         views = keras.tree.flatten(x)
-        samples = sum(
-            _count_false(inputs.are_valid(view, self._pixel_range))
-            for view in views
-        )
+        are_valid = inputs.are_valid(views[0], self._pixel_range)
+        for view in views[1:]:
+            of_view = inputs.are_valid(view, self._pixel_range)
+            are_valid = ops.logical_and(are_valid, of_view)
+        samples = _count_false(are_valid)
         of_labels = 0.0
         if isinstance(self.loss, TemporalLoss):
             of_labels = _count_false(self.loss.valid(y, self.classes))
@@ -135,6 +141,10 @@ class GuardedModel(FixedKeras):
             ids = labels.are_ids(y, self.classes, _ignored(self.loss))
             y = ops.where(ids, y, ops.zeros_like(y))
         return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def _without_invalid(self, x: Any) -> Any:
+        """`x` in float32, with 0 for what would ruin moving statistics."""
+        return inputs.without_invalid(x, self._pixel_range)
 
     def _raise_counted(self) -> None:
         """Raise for what an evaluation has counted."""
@@ -193,6 +203,7 @@ class GuardedModel(FixedKeras):
         epochs: int = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
+        *args: Any,
         **kwargs: Any,
     ) -> Any:
         """Trains the model, as `keras.Model.fit` does.
@@ -200,19 +211,22 @@ class GuardedModel(FixedKeras):
         Arrays are checked for pixels and labels that are none before the
         first step; so is each batch of a data set.
         """
-        validation = kwargs.get("validation_data")
+        given = (x, y, batch_size, epochs, verbose, callbacks, *args)
+        bound = inspect.signature(keras.Model.fit).bind(self, *given, **kwargs)
+        validation = bound.arguments.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
             self.check_data(*validation[:2])
         self.check_data(x, y)
         guard = _Guard(self._warn_of_dark, self._looks_at_next_batch)
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(guard)
-        else:
-            callbacks = keras.tree.flatten(callbacks or [])
-            callbacks = [guard, *callbacks]
-        return super().fit(
-            x, y, batch_size, epochs, verbose, callbacks, **kwargs
-        )
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [guard, *keras.tree.flatten(callbacks or [])]
+            return super().fit(*given[:5], callbacks, *args, **kwargs)
+        guard.set_model(self)
+        callbacks.callbacks.insert(0, guard)  # Others are to see no counts.
+        try:
+            return super().fit(*given, **kwargs)
+        finally:
+            callbacks.callbacks.remove(guard)
 
     def evaluate(
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
@@ -240,24 +254,16 @@ class GuardedModel(FixedKeras):
         x: Any,
         y: Any = None,
         *args: Any,
-        return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Runs one training step, as `keras.Model.train_on_batch` does.
-
-        The list begins with the loss and the compiled metrics, in the order
-        of `test_on_batch`.
-        """
+        """Runs one training step; its results are a dictionary."""
         inputs.check_lengths(x, y)
         self._looks_at_next_batch = True
-        logs = super().train_on_batch(x, y, *args, return_dict=True, **kwargs)
+        logs = super().train_on_batch(x, y, *args, **kwargs)
         if _LARGEST in logs:
             self._warn_of_dark(logs[_LARGEST])
-        _raise_faults(logs, _IN_TRAINING.format("of this batch"))
-        logs = self._in_order(logs)
-        if return_dict:
-            return logs
-        return list(logs.values()) if len(logs) > 1 else logs["loss"]
+        _raise_faults(logs, _IN_BATCH)
+        return self._in_order(logs)
 
     def test_on_batch(
         self, x: Any, y: Any = None, *args: Any, **kwargs: Any
@@ -339,10 +345,10 @@ class _Guard(keras.callbacks.Callback):
         if self._looks_at_next and largest is not None:
             self._warn_of_dark(largest)
         self._looks_at_next = False
-        _raise_faults(logs, _IN_TRAINING.format(f"at batch {batch}"))
+        _raise_faults(logs, _IN_FIT.format(f"at batch {batch}"))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        _raise_faults(logs, _IN_TRAINING.format(f"in epoch {epoch + 1}"))
+        _raise_faults(logs, _IN_FIT.format(f"in epoch {epoch + 1}"))
 
 
 def without_faults(logs: dict[str, Any]) -> dict[str, Any]:

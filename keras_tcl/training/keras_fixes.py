@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, MutableMapping
@@ -46,40 +47,40 @@ class FixedKeras(keras.Model):
     """
 
     _jax_state: Any = None
-    _timesteps_of_data: int | None = None
+    _timesteps_of_data: dict[str, int | None] = {}
     _wanted_jit_compile: Any = "auto"
 
     # --- 1 and 2: a pass over data ----------------------------------------
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         is_ours = isinstance(x, keras.utils.PyDataset)
-        if hasattr(x, "element_spec") and not is_ours:
+        if hasattr(x, "element_spec") and not is_ours and len(args) < 7:
             kwargs.setdefault("shuffle", False)
-        with self._alone(trains=True), self._pass_over(x):
+        with self._alone(trains=True), self._pass_over(x, "train"):
             return _in_lines(super().fit, x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        with self._alone(), self._pass_over(x):
+        with self._alone(), self._pass_over(x, "test"):
             results = _in_lines(super().evaluate, x, *args, **kwargs)
         return keras.tree.map_structure(float, results)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._alone_on_jax(), self._pass_over(x):
+        with self._alone_on_jax(), self._pass_over(x, "predict"):
             return _in_lines(super().predict, x, *args, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         with self._alone():
-            self._follow_timesteps(x)
+            self._follow_timesteps(x, "train")
             return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         with self._alone():
-            self._follow_timesteps(x)
+            self._follow_timesteps(x, "test")
             return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
         with self._alone_on_jax():
-            self._follow_timesteps(x)
+            self._follow_timesteps(x, "predict")
             return super().predict_on_batch(x)
 
     @contextlib.contextmanager
@@ -91,21 +92,8 @@ class FixedKeras(keras.Model):
                 and may itself be waiting for this thread.
         """
         turn = _TURNS.setdefault(getattr(self, "network", self), _Turn())
-        me = threading.get_ident()
-        if turn.trainer not in (None, me):
-            raise RuntimeError(
-                "Another thread is training this model, and this would change "
-                "what it counts, or take its weights away. Wait for it, or "
-                "use a copy in this thread: `keras.models.clone_model` and "
-                "`set_weights`."
-            )
-        with turn.lock:
-            before = turn.trainer
-            turn.trainer = me if trains else before
-            try:
-                yield
-            finally:
-                turn.trainer = before
+        with turn.taken(trains):
+            yield
 
     def _alone_on_jax(self) -> contextlib.AbstractContextManager:
         # The other backends predict in several threads at once.
@@ -113,8 +101,8 @@ class FixedKeras(keras.Model):
         return self._alone() if is_jax else contextlib.nullcontext()
 
     @contextlib.contextmanager
-    def _pass_over(self, x: Any) -> Iterator[None]:
-        self._follow_timesteps(x)
+    def _pass_over(self, x: Any, kind: str) -> Iterator[None]:
+        self._follow_timesteps(x, kind)
         try:
             yield
         finally:
@@ -128,18 +116,19 @@ class FixedKeras(keras.Model):
         self._jax_state = dict(zip(kinds, state, strict=True))
         return state
 
-    def _follow_timesteps(self, x: Any) -> None:
+    def _follow_timesteps(self, x: Any, kind: str) -> None:
         for spec in keras.tree.flatten(getattr(x, "element_spec", x))[:1]:
             shape = getattr(spec, "shape", None)
             if shape is None or len(shape) != 5:
                 continue
-            if shape[1] != self._timesteps_of_data:
-                self._forget_compiled_functions()
-            self._timesteps_of_data = shape[1]
+            if shape[1] != self._timesteps_of_data.get(kind):
+                self._forget_compiled_functions(kind)
+            seen = {**self._timesteps_of_data, kind: shape[1]}
+            self._timesteps_of_data = seen
 
-    def _forget_compiled_functions(self) -> None:
+    def _forget_compiled_functions(self, *kinds: str) -> None:
         """Compile anew at the next step: what they were made for changed."""
-        for kind in ("train", "test", "predict"):
+        for kind in kinds or ("train", "test", "predict"):
             # Not `None`, for this may be in the middle of a pass.
             if getattr(self, f"{kind}_function", None) is not None:
                 getattr(self, f"make_{kind}_function")(force=True)
@@ -188,9 +177,13 @@ class FixedKeras(keras.Model):
         the disk is loaded as it is. A `.keras` file has one.
 
         Raises:
-            ValueError: If the file is damaged or belongs to another network;
+            ValueError: If the file is missing, damaged or of another network;
                 weights and optimizer are then what they were before.
         """
+        if not os.path.exists(filepath):
+            raise ValueError(
+                f"There is no file {str(filepath)!r}. Nothing was loaded."
+            )
         variables = list(self.variables)
         if getattr(self, "optimizer", None) is not None:
             variables += self.optimizer.variables
@@ -218,8 +211,41 @@ class _Turn:
     """Whose turn it is to work with the weights of a network."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.trainer: int | None = None
+        self._lock = threading.RLock()
+        self._owner: int | None = None
+        # Who trains, or waits to: the others need not wait for an hour.
+        self._trainer: int | None = None
+
+    @contextlib.contextmanager
+    def taken(self, trains: bool) -> Iterator[None]:
+        me = threading.get_ident()
+        outer, waits = self._owner, self._owner != me
+        if waits:
+            self._refuse_beside_training(me)
+        announces = trains and self._trainer is None
+        if announces:
+            self._trainer = me
+        try:
+            while not self._lock.acquire(timeout=0.05):
+                self._refuse_beside_training(me)
+            try:
+                self._owner = me
+                yield
+            finally:
+                self._owner = None if waits else outer
+                self._lock.release()
+        finally:
+            if announces:
+                self._trainer = None
+
+    def _refuse_beside_training(self, me: int) -> None:
+        if self._trainer not in (None, me):
+            raise RuntimeError(
+                "Another thread is training this model, and this would change "
+                "what it counts, or take its weights away. Wait for it, or "
+                "use a copy in this thread: `keras.models.clone_model` and "
+                "`set_weights`."
+            )
 
 
 _TURNS: MutableMapping[Any, _Turn] = weakref.WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""Keras' own losses, of which one must take logits here."""
+"""Keras' own losses and metrics, which must take logits here."""
 
 import inspect
 from typing import Any
@@ -10,12 +10,18 @@ _KINDS = {
     for name, kind in vars(keras.losses).items()
     if inspect.isclass(kind)
 }
+_METRICS = {
+    name.lower(): kind
+    for name, kind in vars(keras.metrics).items()
+    if name.endswith("Crossentropy")
+}
 # They read their input as probabilities, or as rates, and cannot be told that
 # it is logits.
 _OF_PROBABILITIES = {
     keras.losses.CategoricalGeneralizedCrossEntropy,
     keras.losses.Dice,
     keras.losses.KLDivergence,
+    keras.losses.MeanSquaredLogarithmicError,
     keras.losses.Poisson,
     keras.losses.Tversky,
 }
@@ -71,6 +77,34 @@ def loss_of_logits(loss: Any) -> Any:
             "from_logits=False."
         )
     return given() if inspect.isclass(given) else given
+
+
+def metrics_of_logits(metrics: Any) -> Any:
+    """Metrics as `compile` takes them, whose cross entropies take logits.
+
+    Raises:
+        ValueError: If one is an object that takes probabilities.
+    """
+    if isinstance(metrics, dict) and "class_name" not in metrics:
+        return {k: metrics_of_logits(v) for k, v in metrics.items()}
+    if isinstance(metrics, (list, tuple)):
+        return [metrics_of_logits(metric) for metric in metrics]
+    given = metrics
+    if isinstance(metrics, str):
+        # Not by `get`: "accuracy" and "ce" have a meaning in `compile` alone.
+        given = _METRICS.get(metrics.replace("_", "").lower())
+    elif inspect.isfunction(metrics):
+        given = _METRICS.get(metrics.__name__.replace("_", ""))
+    if inspect.isclass(given) and given in _METRICS.values():
+        name = metrics if isinstance(metrics, str) else metrics.__name__
+        return given(name, from_logits=True)  # type: ignore
+    if getattr(metrics, "from_logits", True) is False:
+        raise ValueError(
+            "The model returns logits, but this metric takes probabilities. "
+            f"Use `{type(metrics).__name__}(from_logits=True)`. Received: "
+            f"{metrics!r} with from_logits=False."
+        )
+    return metrics
 
 
 def _kind_of(loss: Any) -> Any:

@@ -1,5 +1,7 @@
 """A loss whose terms are shown beside it, by name."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -22,32 +24,44 @@ class TermsModel(GuardedModel):
 
     terms: dict[str, keras.metrics.Mean]
 
-    def evaluate(
-        self, *args: Any, return_dict: bool = False, **kwargs: Any
-    ) -> Any:
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Returns the loss and metrics, as `keras.Model.evaluate` does.
 
         The loss is the compiled one, as in training, of one view and without
         augmentation. Its terms have names: `return_dict=True` returns them.
         """
-        logs = super().evaluate(*args, return_dict=True, **kwargs)
-        return logs if return_dict else self._listed(logs)
+        return self._listed(super().evaluate, *args, **kwargs)
 
-    def train_on_batch(
-        self, *args: Any, return_dict: bool = False, **kwargs: Any
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs one training step, as `keras.Model.train_on_batch` does."""
+        return self._listed(super().train_on_batch, *args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates one batch, as `keras.Model.test_on_batch` does."""
+        return self._listed(super().test_on_batch, *args, **kwargs)
+
+    @property
+    def metrics_names(self) -> list[str]:
+        hidden = {self.faults.name, *self._names_of_terms}
+        return [name for name in super().metrics_names if name not in hidden]
+
+    @property
+    def _names_of_terms(self) -> set[str]:
+        return {metric.name for metric in self.terms.values()}
+
+    def _listed(
+        self, method: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        logs = super().train_on_batch(*args, return_dict=True, **kwargs)
-        return logs if return_dict else self._listed(logs)
-
-    def test_on_batch(
-        self, *args: Any, return_dict: bool = False, **kwargs: Any
-    ) -> Any:
-        logs = super().test_on_batch(*args, return_dict=True, **kwargs)
-        return logs if return_dict else self._listed(logs)
-
-    def _listed(self, logs: dict[str, Any]) -> Any:
-        """Values in Keras' order, the loss first, without those of terms."""
-        terms = {metric.name for metric in self.terms.values()}
-        ordered = self._in_order(logs).items()
-        values = [value for name, value in ordered if name not in terms]
+        """What `method` returns, by name or as a list without the terms."""
+        keras_method = getattr(keras.Model, method.__name__)
+        given = inspect.signature(keras_method).bind(self, *args, **kwargs)
+        arguments = dict(given.arguments)
+        del arguments["self"]
+        wants_names = arguments.pop("return_dict", False)
+        arguments.update(arguments.pop("kwargs", {}))
+        logs = self._in_order(method(**arguments, return_dict=True))
+        if wants_names:
+            return logs
+        terms = self._names_of_terms
+        values = [value for name, value in logs.items() if name not in terms]
         return values if len(values) > 1 else values[0]

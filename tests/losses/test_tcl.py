@@ -98,7 +98,8 @@ def test_labels_play_no_part_in_the_unsupervised_term():
 
 def test_weight():
     values = {"classification": np.ones(2), "contrastive": np.arange(2)}
-    np.testing.assert_allclose(TCL(weight=3).total(values), [1, 4])
+    terms = TCL(weight=3).weighted(values)
+    np.testing.assert_allclose(sum(terms.values()), [1, 4])
 
 
 def test_without_weight_needs_no_embeddings():

@@ -52,7 +52,7 @@ def outputs(views=2, timesteps=2, samples=5, seed=0):
 def values(loss, labels=LABELS, y_pred=None):
     """Values per sample from `components`, as a model calls it."""
     y_pred = outputs() if y_pred is None else y_pred
-    return ops.convert_to_numpy(loss.total(loss.components(labels, y_pred)))
+    return ops.convert_to_numpy(sum(loss.terms(labels, y_pred).values()))
 
 
 def one_hot(labels):
@@ -111,7 +111,7 @@ def test_loss_is_the_reduced_total_of_its_components(loss):
         expected += loss.weight * shown["contrastive"]
     result = float(loss(LABELS, y_pred, sample_weight=weight))
     np.testing.assert_allclose(result, expected, rtol=1e-5)
-    total = loss.total(components)
+    total = sum(loss.weighted(components).values())
     np.testing.assert_allclose(
         result, float(loss.reduce(total, weight)), rtol=1e-6
     )
@@ -337,7 +337,7 @@ def test_invalid_labels_in_compiled_code_are_nan(loss):
         lambda y, p: (
             loss.call(y, p),
             loss.valid(y, CLASSES),
-            loss.total(loss.components(y, p)),
+            sum(loss.terms(y, p).values()),
         )
     )
     value, valid, plain = map(

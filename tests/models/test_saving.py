@@ -229,3 +229,43 @@ def test_weights_argument(tmp_path):
     np.testing.assert_allclose(
         again.predict(x, verbose=0), inference.predict(x, verbose=0), atol=1e-5
     )
+
+
+def test_heads_are_loaded_by_the_name_of_their_stage(tmp_path):
+    """From a file with heads of other stages, of the same widths."""
+
+    def build(stages):
+        model = keras_tcl.models.sew_resnet(
+            [1, 1, 1], [4, 4, 4], (8, 8, 1), 3, embedding_stages=stages
+        )
+        model.compile("sgd", TCL())
+        return model
+
+    def kernels(model):
+        return {
+            stage: ops.convert_to_numpy(head.hidden_layer.kernel.value)
+            for stage, head in model.heads.items()
+        }
+
+    path = tmp_path / "model.weights.h5"
+    of_all, of_two, of_one = build("all"), build(None), build(["stage1"])
+    of_all.save_weights(path)
+    of_two.load_weights(path)
+    for stage, kernel in kernels(of_two).items():
+        np.testing.assert_array_equal(kernel, kernels(of_all)[stage])
+    before = kernels(of_one)
+    of_two.save_weights(path)
+    of_one.load_weights(path)  # It has none of that stage.
+    np.testing.assert_array_equal(kernels(of_one)["stage1"], before["stage1"])
+
+
+def test_compile_leaves_a_frozen_head_frozen():
+    model = tiny.network()
+    model.compile("sgd", TCL())
+    (head, *_) = model.heads.values()
+    head.trainable = False
+    model.compile("sgd", TCL(weight=0.1))
+    assert not head.trainable
+    model.compile("sgd", TCL(weight=0))
+    model.compile("sgd", TCL())
+    assert head.trainable

@@ -166,14 +166,27 @@ def test_every_loss_trains_every_weight(name):
         assert np.abs(a - b).max() > 0, variable.path
 
 
-def test_shown_terms_add_up_to_the_loss():
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
+def test_shown_terms_add_up_to_the_loss(reduction):
+    """Over batches of unequal size, of weighted samples, and in evaluation."""
     model = tiny.network()
-    model.compile("sgd", STCL(weight=3.0), run_eagerly=EAGER)
-    x, y = tiny.images()
-    logs = model.train_on_batch(x, y, return_dict=True)
-    assert logs["loss"] == pytest.approx(
-        logs["classification_loss"] + 3.0 * logs["contrastive_loss"], rel=1e-5
+    model.compile(
+        keras.optimizers.SGD(0.0),
+        STCL(weight=3.0, reduction=reduction),
+        run_eagerly=EAGER,
     )
+    x, y = tiny.images(7)
+    weight = np.array([1, 0, 2, 0.5, 0, 1, 3], "float32")
+    data = {"batch_size": 4, "sample_weight": weight, "verbose": 0}
+    trained = model.fit(x, y, **data).history
+    evaluated = model.evaluate(x, y, **data, return_dict=True)
+    for logs in (trained, evaluated):
+        loss, *terms = (
+            np.ravel(logs[name])[0]
+            for name in ("loss", "classification_loss", "contrastive_loss")
+        )
+        assert min(terms) > 0.1
+        assert loss == pytest.approx(sum(terms), rel=1e-5)
 
 
 def test_training_learns():
@@ -252,7 +265,7 @@ def test_validation_loss_is_the_compiled_loss_of_one_view(name):
     }
     logs = model.evaluate(x, y, verbose=0, return_dict=True)
     assert logs["loss"] == pytest.approx(number(loss(y, y_pred)), rel=1e-4)
-    terms = loss.components(y, y_pred)
+    terms = loss.terms(y, y_pred)
     for term, values in terms.items():
         expected = number(ops.mean(values))
         assert logs.pop(f"{term}_loss") == pytest.approx(expected, rel=1e-4)
@@ -281,7 +294,7 @@ def test_loss_and_validation_loss_compare():
     penalty = 0.1 * np.square(ops.convert_to_numpy(kernel.value)).sum()
     assert history["loss"][0] == pytest.approx(
         history["classification_loss"][0]
-        + model.loss.weight * history["contrastive_loss"][0]
+        + history["contrastive_loss"][0]
         + penalty,
         rel=1e-4,
     )

@@ -365,6 +365,57 @@ def test_a_batch_has_one_label_of_each_sample(method):
         getattr(compiled(), method)(x, y[:5])
 
 
+@pytest.mark.parametrize("wraps", [list, keras.callbacks.CallbackList])
+def test_callbacks_of_any_kind_see_no_counts(wraps):
+    seen = []
+
+    class Sees(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.extend(logs)
+
+    x, y = tiny.images(6)
+    model = compiled()
+
+    def callbacks():
+        if wraps is list:
+            return [Sees()]
+        return wraps([Sees()], add_history=True, model=model)
+
+    given = callbacks()
+    count = len(getattr(given, "callbacks", given))
+    model.fit(x, y, 6, 1, 0, given, 0.5)
+    assert "loss" in seen and "invalid_inputs" not in seen
+    assert len(getattr(given, "callbacks", given)) == count
+    x = x.astype("float32")
+    x[2] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(Listed(x, y), callbacks=callbacks(), verbose=0)
+
+
+class Listed(keras.utils.PyDataset):
+    """One batch."""
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.batch = x, y
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+def test_evaluation_takes_the_arguments_of_keras():
+    x, y = tiny.images(6)
+    model = compiled()
+    model.compile("sgd", TCL(), metrics=["accuracy"], run_eagerly=EAGER)
+    named = model.evaluate(x, y, 6, 0, None, None, None, True)
+    listed = model.evaluate(x, y, batch_size=6, verbose=0)
+    assert listed == pytest.approx([named["loss"], named["accuracy"]])
+    assert len(model.metrics_names) == len(listed)
+
+
 # --- Order of logs -----------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from keras import ops
 
 import keras_tcl
 from keras_tcl.losses import MeanCrossEntropy
+from keras_tcl.training import keras_fixes
 from tests.models import tiny
 
 BACKEND = keras.config.backend()
@@ -95,6 +97,55 @@ def test_threads_predict_and_evaluate_at_once():
     assert_same(before, state_of(model))
 
 
+def test_who_comes_after_a_waiting_training_is_refused():
+    """Else it would wait until the training, which goes first, has ended."""
+    turn = keras_fixes._Turn()
+    evaluates, may_end, outcomes = threading.Event(), threading.Event(), []
+
+    def evaluate():
+        with turn.taken(trains=False):
+            evaluates.set()
+            may_end.wait()
+            with turn.taken(trains=False):  # As `evaluate` calls others.
+                outcomes.append("evaluated")
+
+    def fit():
+        with turn.taken(trains=True):
+            outcomes.append("trained")
+
+    first = threading.Thread(target=evaluate)
+    first.start()
+    evaluates.wait()
+    second = threading.Thread(target=fit)
+    second.start()
+    while turn._trainer is None:
+        time.sleep(0.01)
+    with pytest.raises(RuntimeError, match="Another thread is training"):
+        with turn.taken(trains=False):
+            pass
+    may_end.set()
+    first.join()
+    second.join()
+    assert outcomes == ["evaluated", "trained"]
+    with turn.taken(trains=False):
+        pass
+
+
+def test_validation_of_another_number_of_steps_compiles_once():
+    model = network(input_shape=(None, 8, 8, 2))
+    model.compile("sgd", MeanCrossEntropy(), run_eagerly=EAGER)
+    data = [tiny.recordings(4, timesteps) for timesteps in (2, 3)]
+    made = []
+    make = model.make_train_function
+    model.make_train_function = lambda force=False: (
+        made.append(force),
+        make(force),
+    )[1]
+    model.fit(*data[0], validation_data=data[1], epochs=3, verbose=0)
+    model.fit(*data[0], validation_data=data[1], epochs=3, verbose=0)
+    assert not any(made)
+
+
 def test_a_thread_may_not_use_a_model_in_training():
     """It would wait for hours; or for ever, where training waits for it."""
     model = trained()
@@ -165,6 +216,23 @@ def test_batches_of_another_number_of_steps():
     batches = [tiny.recordings(4, timesteps) for timesteps in (1, 3)]
     with pytest.raises(ValueError, match="T = 1 and T = 3"):
         model.evaluate_timesteps(batches)
+
+
+# --- Progress ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verbose", ["auto", 1])
+def test_a_file_gets_lines_unless_a_bar_is_asked_for(verbose, capsys):
+    """Keras takes any output of a Unix system for a terminal."""
+    model = trained()
+    x, y = tiny.images(12)
+    model.fit(x, y, batch_size=6, verbose=verbose)
+    model.evaluate(x, y, verbose=verbose)
+    model.predict(x, verbose=verbose)
+    output = capsys.readouterr().out
+    assert "loss" in output
+    is_bar = any(control in output for control in "\b\r\x1b")
+    assert is_bar == (verbose == 1)
 
 
 # --- Memory ------------------------------------------------------------------

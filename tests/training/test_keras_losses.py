@@ -8,7 +8,10 @@ import pytest
 from keras import losses, ops
 
 import keras_tcl
-from keras_tcl.training.keras_losses import loss_of_logits
+from keras_tcl.training.keras_losses import (
+    loss_of_logits,
+    metrics_of_logits,
+)
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [-3.0, 0.25, 4.0]])
 LABELS = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
@@ -99,6 +102,8 @@ def test_one_that_can_be_told_names_how(loss):
     [
         "kld",
         "kl_divergence",
+        "msle",
+        losses.MeanSquaredLogarithmicError(),
         losses.kl_divergence,
         losses.KLDivergence,
         losses.KLDivergence(),
@@ -132,3 +137,35 @@ def test_a_temporal_loss_as_a_class_or_in_a_list():
         loss_of_logits(keras_tcl.losses.TCL), keras_tcl.losses.TCL
     )
     assert loss_of_logits(None) is None
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "sparse_categorical_crossentropy",
+        keras.metrics.sparse_categorical_crossentropy,
+        keras.metrics.SparseCategoricalCrossentropy(
+            from_logits=True, name="sparse_categorical_crossentropy"
+        ),
+    ],
+)
+def test_metrics_are_told_that_they_get_logits(metric):
+    (shown,), more = metrics_of_logits([[metric], None])
+    assert more is None
+    labels = LABELS.argmax(-1)
+    shown.update_state(labels, ops.convert_to_tensor(LOGITS, "float32"))
+    assert float(shown.result()) == pytest.approx(CATEGORICAL, rel=1e-5)
+    assert shown.name == "sparse_categorical_crossentropy"
+
+
+def test_other_metrics_are_left_alone():
+    metrics = ["accuracy", "ce", keras.metrics.AUC(), lambda y, p: 0.0]
+    assert metrics_of_logits(metrics) == metrics
+    assert metrics_of_logits({"a": "mse"}) == {"a": "mse"}
+
+
+def test_refuses_metrics_of_probabilities():
+    with pytest.raises(
+        ValueError, match=r"BinaryCrossentropy\(from_logits=Tru"
+    ):
+        metrics_of_logits([keras.metrics.BinaryCrossentropy()])
