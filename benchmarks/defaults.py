@@ -236,7 +236,7 @@ def table(path: pathlib.Path) -> str:
                 for cell, deviation in zip(cells, deviations, strict=True)
             ]
         where = data + (", test" if test else "")
-        seconds = np.mean([row["seconds"] for row in group])
+        seconds = np.mean([row["seconds"] or 0 for row in group])
         cells += [f"{values.mean():.2f}", f"{seconds:.0f}"]
         lines.append(
             f"| {where} | {name} | {len(group)} | {' | '.join(cells)} |"

@@ -160,7 +160,10 @@ def _(folder):
     return f"weights of 0: {close(b['val_loss'], [0.0])} to 0"
 
 
-@row("`loss` and `val_loss` are one quantity", "WRONG")
+@row(
+    "`loss` and `val_loss` are one quantity, of one view and equal batches",
+    "WRONG",
+)
 def _(folder):
     model, (x, y) = network(augmenter=None), images()
     model.trainable = False  # Moving statistics in both.

@@ -226,7 +226,7 @@ class TCLModel(NetworkModel):
             term = loss.reduce(values, sample_weight)
             # Weighed as Keras weighs the loss of a batch in an epoch.
             size = ops.shape(inputs.as_views(x)[0])[0]
-            self.terms[name].update_state(term, size)
+            self.terms[name].update_state(term * self._replicas, size)
             total = total + term
         for extra in self.losses:
             total = total + ops.sum(extra)

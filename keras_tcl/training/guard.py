@@ -68,6 +68,12 @@ class GuardedModel(FixedKeras):
     # --- What is looked at, on the host and on the device -----------------
 
     @property
+    def _replicas(self) -> int:
+        """By how many replicas Keras divides a loss."""
+        strategy = getattr(self, "distribute_strategy", None)
+        return getattr(strategy, "num_replicas_in_sync", 1)
+
+    @property
     def _pixel_range(self) -> tuple[float, float] | None:
         return None if self.takes_events else self.value_range
 
@@ -170,7 +176,7 @@ class GuardedModel(FixedKeras):
                 for kinds in zip(learned, state[0][:-1], strict=True)
             ]
             return logs, (*learned, metrics)
-        if self.distribute_strategy.num_replicas_in_sync > 1:
+        if self._replicas > 1:
             # Replicas may not assign. A loss of 0 spares the weights, except
             # for what momentum and moving statistics do by themselves.
             return super().train_step(data)

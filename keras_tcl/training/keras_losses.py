@@ -10,11 +10,6 @@ _KINDS = {
     for name, kind in vars(keras.losses).items()
     if inspect.isclass(kind)
 }
-_METRICS = {
-    name.lower(): kind
-    for name, kind in vars(keras.metrics).items()
-    if name.endswith("Crossentropy")
-}
 # They read their input as probabilities, or as rates, and cannot be told that
 # it is logits.
 _OF_PROBABILITIES = {
@@ -25,6 +20,11 @@ _OF_PROBABILITIES = {
     keras.losses.Poisson,
     keras.losses.Tversky,
 }
+_METRICS_OF_PROBABILITIES = (
+    keras.metrics.KLDivergence,
+    keras.metrics.MeanSquaredLogarithmicError,
+    keras.metrics.Poisson,
+)
 
 
 def loss_of_logits(loss: Any) -> Any:
@@ -80,31 +80,52 @@ def loss_of_logits(loss: Any) -> Any:
 
 
 def metrics_of_logits(metrics: Any) -> Any:
-    """Metrics as `compile` takes them, whose cross entropies take logits.
+    """Metrics as `compile` takes them, told that they get logits.
+
+    Those that can be told are: by name, as a class or a function of Keras.
 
     Raises:
-        ValueError: If one is an object that takes probabilities.
+        ValueError: If one takes probabilities.
     """
     if isinstance(metrics, dict) and "class_name" not in metrics:
         return {k: metrics_of_logits(v) for k, v in metrics.items()}
     if isinstance(metrics, (list, tuple)):
         return [metrics_of_logits(metric) for metric in metrics]
+    # Keras itself chooses which accuracy is meant.
+    is_accuracy = isinstance(metrics, str) and metrics in ("accuracy", "acc")
+    if metrics is None or is_accuracy:
+        return metrics
     given = metrics
-    if isinstance(metrics, str):
-        # Not by `get`: "accuracy" and "ce" have a meaning in `compile` alone.
-        given = _METRICS.get(metrics.replace("_", "").lower())
-    elif inspect.isfunction(metrics):
-        given = _METRICS.get(metrics.__name__.replace("_", ""))
-    if inspect.isclass(given) and given in _METRICS.values():
-        name = metrics if isinstance(metrics, str) else metrics.__name__
-        return given(name, from_logits=True)  # type: ignore
-    if getattr(metrics, "from_logits", True) is False:
-        raise ValueError(
-            "The model returns logits, but this metric takes probabilities. "
-            f"Use `{type(metrics).__name__}(from_logits=True)`. Received: "
-            f"{metrics!r} with from_logits=False."
-        )
+    if isinstance(metrics, (str, dict)) or inspect.isclass(metrics):
+        given = keras.metrics.get(metrics)
+    if isinstance(given, _METRICS_OF_PROBABILITIES):
+        raise _metric_of_probabilities(metrics, "one that takes logits")
+    if isinstance(given, keras.metrics.Metric):
+        config = given.get_config()
+        if config.get("from_logits", True) is not False:
+            return metrics
+        if given is metrics:
+            way = f"`{type(given).__name__}(from_logits=True)`"
+            raise _metric_of_probabilities(metrics, way)
+        name = metrics if isinstance(metrics, str) else config["name"]
+        config = {**config, "from_logits": True, "name": name}
+        return type(given).from_config(config)
+    function = getattr(given, "func", given)
+    if "from_logits" in inspect.signature(function).parameters:
+        if function is given:
+            return keras.metrics.MeanMetricWrapper(
+                given, name=given.__name__, from_logits=True
+            )
+        if not given.keywords.get("from_logits"):
+            raise _metric_of_probabilities(metrics, "`from_logits=True`")
     return metrics
+
+
+def _metric_of_probabilities(metric: Any, way: str) -> ValueError:
+    return ValueError(
+        "The model returns logits, but this metric takes probabilities. Use "
+        f"{way}. Received: metric {metric!r}."
+    )
 
 
 def _kind_of(loss: Any) -> Any:

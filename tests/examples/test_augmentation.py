@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
+# Keras' MixUp asks JAX for int64.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:(?s:.*)Explicitly requested dtype int64:UserWarning"
+)
 EXAMPLE = (
     pathlib.Path(__file__).resolve().parents[2] / "examples" / "augmentation.py"
 )

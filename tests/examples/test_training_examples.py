@@ -35,7 +35,7 @@ def run(folder, example, *arguments, code=None):
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -124,6 +124,8 @@ def test_summary_shows_the_neurons(capsys):
 # --- Precision ----------------------------------------------------------------
 
 
+# JAX has no float64 unless it is asked for, and says so.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning")
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
 def test_dtype_reaches_every_layer(policy, tmp_path):
     model = tiny.network(dtype=policy, neuron=LIF(decay=0.3))
@@ -319,4 +321,5 @@ def test_another_classifier_on_the_same_stages():
     for a, b in zip(before, values_of(backbone.variables), strict=True):
         np.testing.assert_array_equal(a, b)
     trained = values_of(tiny.classifier_of(other).variables)
-    assert (trained[0] != classifier[0]).any()
+    # The bias at least: the kernel may have seen no spike.
+    assert any((a != b).any() for a, b in zip(trained, classifier, strict=True))

@@ -140,32 +140,48 @@ def test_a_temporal_loss_as_a_class_or_in_a_list():
 
 
 @pytest.mark.parametrize(
-    "metric",
+    ("metric", "expected"),
     [
-        "sparse_categorical_crossentropy",
-        keras.metrics.sparse_categorical_crossentropy,
-        keras.metrics.SparseCategoricalCrossentropy(
-            from_logits=True, name="sparse_categorical_crossentropy"
-        ),
+        ("categorical_crossentropy", CATEGORICAL),
+        (keras.metrics.CategoricalCrossentropy, CATEGORICAL),
+        (losses.categorical_crossentropy, CATEGORICAL),
+        (told(losses.categorical_crossentropy), CATEGORICAL),
+        (keras.metrics.CategoricalCrossentropy(from_logits=True), CATEGORICAL),
+        ("bce", BINARY),
+        (losses.categorical_focal_crossentropy, FOCAL),
+        ("mse", SQUARED),
     ],
 )
-def test_metrics_are_told_that_they_get_logits(metric):
-    (shown,), more = metrics_of_logits([[metric], None])
-    assert more is None
-    labels = LABELS.argmax(-1)
-    shown.update_state(labels, ops.convert_to_tensor(LOGITS, "float32"))
-    assert float(shown.result()) == pytest.approx(CATEGORICAL, rel=1e-5)
-    assert shown.name == "sparse_categorical_crossentropy"
+def test_metrics_are_told_that_they_get_logits(metric, expected):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Identity()(inputs))
+    shown, nothing = metrics_of_logits([metric, None])
+    assert nothing is None
+    model.compile(loss="mse", metrics=[shown])
+    _, value = model.evaluate(LOGITS, LABELS, verbose=0)
+    assert value == pytest.approx(expected, rel=1e-5)
 
 
-def test_other_metrics_are_left_alone():
-    metrics = ["accuracy", "ce", keras.metrics.AUC(), lambda y, p: 0.0]
-    assert metrics_of_logits(metrics) == metrics
-    assert metrics_of_logits({"a": "mse"}) == {"a": "mse"}
+def test_a_named_metric_keeps_its_name():
+    assert metrics_of_logits("bce").name == "bce"
+    names = ["accuracy", "acc", "mse", None]
+    assert metrics_of_logits({"logits": names}) == {"logits": names}
+    auc = metrics_of_logits("auc")
+    assert auc.get_config()["from_logits"] is True
 
 
-def test_refuses_metrics_of_probabilities():
-    with pytest.raises(
-        ValueError, match=r"BinaryCrossentropy\(from_logits=Tru"
-    ):
-        metrics_of_logits([keras.metrics.BinaryCrossentropy()])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        keras.metrics.BinaryCrossentropy(),
+        keras.metrics.AUC(),
+        keras.metrics.KLDivergence(),
+        functools.partial(losses.categorical_crossentropy, axis=-1),
+        "kl_divergence",
+        "poisson",
+        "msle",
+    ],
+)
+def test_refuses_metrics_of_probabilities(metric):
+    with pytest.raises(ValueError, match="this metric takes probabilities"):
+        metrics_of_logits([metric])
