@@ -236,7 +236,7 @@ def table(path: pathlib.Path) -> str:
                 for cell, deviation in zip(cells, deviations, strict=True)
             ]
         where = data + (", test" if test else "")
-        seconds = np.mean([row["seconds"] or 0 for row in group])
+        seconds = np.mean([row.get("seconds", 0) for row in group])
         cells += [f"{values.mean():.2f}", f"{seconds:.0f}"]
         lines.append(
             f"| {where} | {name} | {len(group)} | {' | '.join(cells)} |"
@@ -262,7 +262,7 @@ def plot(rows: list[Any], labels: dict[str, str], path: pathlib.Path) -> None:
                 if (row["data"], row["name"], row["test"]) == (data, name, True)
             ]
             if runs:
-                curves[label] = runs
+                curves[label] = [*curves.get(label, []), *runs]
         analysis.plot_latency(curves, ax)
         ax.set_title(title)
     analysis.save_plot(figure, path)
@@ -282,7 +282,7 @@ def main() -> None:
     if arguments.plot:
         lines = pathlib.Path(arguments.data).read_text().splitlines()
         pairs = [str(arguments.output), *arguments.settings]
-        labels = dict(pair.split("=") for pair in pairs)
+        labels = dict(pair.rsplit("=", 1) for pair in pairs)
         plot([json.loads(line) for line in lines], labels, arguments.plot)
         return
     if arguments.output is None:

@@ -180,6 +180,12 @@ def test_links_and_paths_lead_somewhere(page):
 
 
 @pytest.mark.once
+@each_page
+def test_nothing_is_left_to_fill_in(page):
+    assert not re.findall(r"\b[A-Z0-9]+_[A-Z]+\b(?![=}\"`])", page.read_text())
+
+
+@pytest.mark.once
 def test_extras_exist():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     text = README.read_text()
