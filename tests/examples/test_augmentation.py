@@ -12,9 +12,13 @@ import pytest
 
 pytest.importorskip("sklearn")
 # Keras' MixUp asks JAX for int64.
-pytestmark = pytest.mark.filterwarnings(
-    r"ignore:(?s:.*)Explicitly requested dtype int64:UserWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{message}:UserWarning")
+    for message in (
+        "Explicitly requested dtype int64",
+        ".*Exception encountered when calling MixUp",
+    )
+]
 EXAMPLE = (
     pathlib.Path(__file__).resolve().parents[2] / "examples" / "augmentation.py"
 )
