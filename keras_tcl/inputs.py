@@ -92,7 +92,7 @@ def without_invalid(
 
 def is_array(x: Any) -> bool:
     """Whether all of `x` is there to look at (not a data set)."""
-    return isinstance(x, np.ndarray) or keras.ops.is_tensor(x)
+    return isinstance(x, (np.ndarray, np.generic)) or ops.is_tensor(x)
 
 
 def check_inputs(
@@ -165,10 +165,10 @@ def check_not_empty(x: Any) -> None:
 def check_lengths(x: Any, y: Any) -> None:
     """Raise a ValueError where a batch has not one label of each sample."""
     for view in as_views(x):
-        if is_array(view) and is_array(y) and len(view) != len(y):
+        if is_array(view) and is_array(y) and view.shape[:1] != y.shape[:1]:
             raise ValueError(
-                "`x` and `y` must hold the same number of samples. "
-                f"Received: {len(view)} samples, {len(y)} labels."
+                "`x` and `y` must hold the same number of samples. Received: "
+                f"arrays of shape {tuple(view.shape)} and {tuple(y.shape)}."
             )
 
 

@@ -10,6 +10,7 @@ step's logs becomes a ValueError.
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from keras import ops
 from keras_tcl import inputs
 from keras_tcl.losses import TemporalLoss, labels
 from keras_tcl.training.keras_fixes import FixedKeras
+from keras_tcl.training.keras_losses import ignored_class, takes_ids
 
 _FAULTS = {
     "invalid_inputs": "NaN or infinite values in the input, or pixels far "
@@ -27,13 +29,10 @@ _FAULTS = {
     "invalid_labels": "Labels outside the model's classes",
 }
 _LARGEST = "largest_input"
-_IN_FIT = (
-    "{}: {{}} sample(s) so far in this epoch. The weights have not been "
-    "trained on it and are still good. Mend the data and call fit() again."
-)
-_IN_BATCH = (
-    "in the batch: {} sample(s). The weights have not been trained on it and "
-    "are still good. Mend the data."
+_SPARED = "The weights have not been trained on it and are still good."
+_NOT_SPARED = (
+    "Several replicas have moved momentum and moving statistics: start from "
+    "saved weights."
 )
 # Each operation of a step sees the values it works on.
 _SEES_VALUES = keras.config.backend() == "torch"
@@ -84,12 +83,15 @@ class GuardedModel(FixedKeras):
             return
         if isinstance(loss, TemporalLoss):
             loss.validate_labels(y, self.classes)
-        elif _takes_ids(loss):
-            labels.validate_ids(y, self.classes, _ignored(loss))
+        elif takes_ids(loss):
+            labels.validate_ids(y, self.classes, ignored_class(loss))
 
     def _check_batch(self, data: Any) -> None:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        self._check_values(x, y)
+        try:
+            self._check_values(x, y)
+        except ValueError as error:
+            raise ValueError(f"{error} {_SPARED}") from None
         if self._looks_at_next_batch:
             self._looks_at_next_batch = False
             self._warn_of_range(x)
@@ -126,8 +128,8 @@ class GuardedModel(FixedKeras):
         of_labels = 0.0
         if isinstance(self.loss, TemporalLoss):
             of_labels = _count_false(self.loss.valid(y, self.classes))
-        elif _takes_ids(self.loss):
-            ids = labels.are_ids(y, self.classes, _ignored(self.loss))
+        elif takes_ids(self.loss):
+            ids = labels.are_ids(y, self.classes, ignored_class(self.loss))
             of_labels = _count_false(
                 ops.all(ids, tuple(range(1, len(ids.shape))))
             )
@@ -142,9 +144,9 @@ class GuardedModel(FixedKeras):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        if y is not None and not _SEES_VALUES and _takes_ids(self.loss):
+        if y is not None and not _SEES_VALUES and takes_ids(self.loss):
             # TensorFlow would raise an error of its own for such labels.
-            ids = labels.are_ids(y, self.classes, _ignored(self.loss))
+            ids = labels.are_ids(y, self.classes, ignored_class(self.loss))
             y = ops.where(ids, y, ops.zeros_like(y))
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
@@ -177,8 +179,8 @@ class GuardedModel(FixedKeras):
             ]
             return logs, (*learned, metrics)
         if self._replicas > 1:
-            # Replicas may not assign. A loss of 0 spares the weights, except
-            # for what momentum and moving statistics do by themselves.
+            # They may not assign. A loss of 0 spares the weights, except for
+            # what momentum and moving statistics do by themselves.
             return super().train_step(data)
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
@@ -189,6 +191,10 @@ class GuardedModel(FixedKeras):
         for variable, old in zip(variables, before, strict=True):
             variable.assign(ops.where(is_good, variable, old))
         return logs
+
+    @property
+    def _state_of_weights(self) -> str:
+        return _NOT_SPARED if self._replicas > 1 else _SPARED
 
     def test_step(self, *args: Any) -> Any:
         if _SEES_VALUES:
@@ -223,7 +229,8 @@ class GuardedModel(FixedKeras):
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
             self.check_data(*validation[:2])
         self.check_data(x, y)
-        guard = _Guard(self._warn_of_dark, self._looks_at_next_batch)
+        looks = self._looks_at_next_batch
+        guard = _Guard(self._warn_of_dark, looks, self._state_of_weights)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = [guard, *keras.tree.flatten(callbacks or [])]
             return super().fit(*given[:5], callbacks, *args, **kwargs)
@@ -256,11 +263,7 @@ class GuardedModel(FixedKeras):
         return super().predict(x, *args, **kwargs)
 
     def train_on_batch(
-        self,
-        x: Any,
-        y: Any = None,
-        *args: Any,
-        **kwargs: Any,
+        self, x: Any, y: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """Runs one training step; its results are a dictionary."""
         inputs.check_lengths(x, y)
@@ -268,7 +271,8 @@ class GuardedModel(FixedKeras):
         logs = super().train_on_batch(x, y, *args, **kwargs)
         if _LARGEST in logs:
             self._warn_of_dark(logs[_LARGEST])
-        _raise_faults(logs, _IN_BATCH)
+        message = f"in the batch: {{}} sample(s). {self._state_of_weights}"
+        _raise_faults(logs, f"{message} Mend the data.")
         return self._in_order(logs)
 
     def test_on_batch(
@@ -340,21 +344,28 @@ class _Guard(keras.callbacks.Callback):
     async_safe = True
 
     def __init__(
-        self, warn_of_dark: Callable[[Any], None], looks_at_next: bool
+        self,
+        warn_of_dark: Callable[[Any], None],
+        looks_at_next: bool,
+        state_of_weights: str,
     ) -> None:
         super().__init__()
         self._warn_of_dark = warn_of_dark
         self._looks_at_next = looks_at_next
+        self._message = (
+            "{}: {{}} sample(s) so far in this epoch. "
+            f"{state_of_weights} Mend the data and call fit() again."
+        )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         largest = logs.pop(_LARGEST, None)
         if self._looks_at_next and largest is not None:
             self._warn_of_dark(largest)
         self._looks_at_next = False
-        _raise_faults(logs, _IN_FIT.format(f"at batch {batch}"))
+        _raise_faults(logs, self._message.format(f"at batch {batch}"))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        _raise_faults(logs, _IN_FIT.format(f"in epoch {epoch + 1}"))
+        _raise_faults(logs, self._message.format(f"in epoch {epoch + 1}"))
 
 
 def without_faults(logs: dict[str, Any]) -> dict[str, Any]:
@@ -365,7 +376,8 @@ def without_faults(logs: dict[str, Any]) -> dict[str, Any]:
 def _raise_faults(logs: Any, message: str) -> None:
     """Take the counts out of `logs`; raise a ValueError if one is not 0."""
     logs.pop(_LARGEST, None)
-    counts = {name: int(logs.pop(name, 0)) for name in _FAULTS}
+    # Replicas report the mean of their counts, 0.5 say: it is a fault, too.
+    counts = {name: math.ceil(logs.pop(name, 0)) for name in _FAULTS}
     for name, count in counts.items():
         if count:
             raise ValueError(f"{_FAULTS[name]} {message.format(count)}")
@@ -377,16 +389,3 @@ def _no_faults(logs: dict[str, Any]) -> Any:
 
 def _count_false(values: Any) -> Any:
     return ops.sum(ops.cast(ops.logical_not(values), "float32"))
-
-
-def _takes_ids(loss: Any) -> bool:
-    """Whether a Keras loss takes class ids."""
-    if isinstance(loss, str):
-        loss = keras.losses.get(loss)
-    return loss is keras.losses.sparse_categorical_crossentropy or isinstance(
-        loss, keras.losses.SparseCategoricalCrossentropy
-    )
-
-
-def _ignored(loss: Any) -> int | None:
-    return getattr(loss, "ignore_class", None)

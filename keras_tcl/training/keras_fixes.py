@@ -54,7 +54,7 @@ class FixedKeras(keras.Model):
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         is_ours = isinstance(x, keras.utils.PyDataset)
-        if hasattr(x, "element_spec") and not is_ours and len(args) < 7:
+        if hasattr(x, "element_spec") and not is_ours and len(args) < 8:
             kwargs.setdefault("shuffle", False)
         with self._alone(trains=True), self._pass_over(x, "train"):
             return _in_lines(super().fit, x, *args, **kwargs)

@@ -121,6 +121,20 @@ def metrics_of_logits(metrics: Any) -> Any:
     return metrics
 
 
+def takes_ids(loss: Any) -> bool:
+    """Whether a Keras loss takes class ids."""
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    return loss is keras.losses.sparse_categorical_crossentropy or isinstance(
+        loss, keras.losses.SparseCategoricalCrossentropy
+    )
+
+
+def ignored_class(loss: Any) -> int | None:
+    """The class id that a Keras loss leaves out, if there is one."""
+    return getattr(loss, "ignore_class", None)
+
+
 def _metric_of_probabilities(metric: Any, way: str) -> ValueError:
     return ValueError(
         "The model returns logits, but this metric takes probabilities. Use "

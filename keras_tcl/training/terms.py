@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_tcl.training.guard import GuardedModel
+from keras_tcl.training.guard import GuardedModel, without_faults
 
 
 def term_metrics(*names: str) -> dict[str, keras.metrics.Mean]:
@@ -42,8 +42,18 @@ class TermsModel(GuardedModel):
 
     @property
     def metrics_names(self) -> list[str]:
+        """Names of what `evaluate()` lists, in its order.
+
+        Keras knows those of compiled metrics from the first batch on.
+        """
+        try:
+            names = list(
+                self._in_order(without_faults(self.get_metrics_result()))
+            )
+        except ValueError:  # There has been no batch.
+            names = super().metrics_names
         hidden = {self.faults.name, *self._names_of_terms}
-        return [name for name in super().metrics_names if name not in hidden]
+        return [name for name in names if name not in hidden]
 
     @property
     def _names_of_terms(self) -> set[str]:

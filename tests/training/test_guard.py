@@ -1,5 +1,8 @@
 """Bad data: seen in any form, under any loss, before it does harm."""
 
+import warnings
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from keras import ops
 import keras_tcl
 from keras_tcl import analysis
 from keras_tcl.losses import TCL, TET, MeanCrossEntropy
+from keras_tcl.training import guard
 from tests.models import tiny
 
 BACKEND = keras.config.backend()
@@ -361,7 +365,7 @@ def test_no_samples(method, format):
 @pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
 def test_a_batch_has_one_label_of_each_sample(method):
     x, y = tiny.images(6)
-    with pytest.raises(ValueError, match="Received: 6 samples, 5 labels"):
+    with pytest.raises(ValueError, match=r"Received: .*\(6, .* and \(5,\)"):
         getattr(compiled(), method)(x, y[:5])
 
 
@@ -414,6 +418,46 @@ def test_evaluation_takes_the_arguments_of_keras():
     listed = model.evaluate(x, y, batch_size=6, verbose=0)
     assert listed == pytest.approx([named["loss"], named["accuracy"]])
     assert len(model.metrics_names) == len(listed)
+    # By name, in the order of the list; one of them is there twice.
+    top2 = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")
+    model.compile(
+        "sgd",
+        TCL(),
+        metrics=[top2, "accuracy"],
+        weighted_metrics=["accuracy"],
+        run_eagerly=EAGER,
+    )
+    listed = model.evaluate(x, y, 6, 0)
+    named = model.evaluate(x, y, 6, 0, return_dict=True)
+    names = model.metrics_names
+    assert names[:3] == ["loss", "top2", "accuracy"]
+    assert listed == pytest.approx([named[name] for name in names])
+
+
+def test_fit_takes_a_data_set_to_validate_by_position():
+    """The 7th argument; without a warning of `shuffle`, which is the 8th."""
+    model, (x, y) = compiled(), tiny.images(8)
+    (data,) = data_of(x, y, "tf.data")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*shuffle=True")
+        fitted = model.fit(data, None, None, 1, 0, None, 0.0, data)
+    assert "val_loss" in fitted.history
+
+
+def test_replicas_are_not_said_to_be_good(monkeypatch):
+    model = compiled()
+    assert "still good" in model._state_of_weights
+    replicas = SimpleNamespace(num_replicas_in_sync=2)
+    kind = type(model)
+    monkeypatch.setattr(kind, "distribute_strategy", replicas, raising=False)
+    assert "start from saved weights" in model._state_of_weights
+
+
+def test_a_fault_that_one_of_several_replicas_counts():
+    """Their logs are means: one bad sample of two replicas is 0.5."""
+    for name, message in (("invalid_inputs", "NaN"), ("invalid_labels", "La")):
+        with pytest.raises(ValueError, match=f"^{message}.* in it: 1 sample"):
+            guard._raise_faults({name: 0.5}, "in it: {} sample(s)")
 
 
 # --- Order of logs -----------------------------------------------------------

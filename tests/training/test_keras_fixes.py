@@ -200,6 +200,15 @@ def test_weights_that_fail_leave_the_optimizer_alone(tmp_path, fault):
             model.load_weights(path, skip_mismatch=True)
 
 
+@pytest.mark.parametrize("name", ["none.weights.h5", "none.keras"])
+def test_a_file_that_is_not_there(tmp_path, name):
+    model = trained()
+    before = state_of(model)
+    with pytest.raises(ValueError, match=f"no file .*{name}"):
+        model.load_weights(tmp_path / name)
+    assert_same(before, state_of(model))
+
+
 # --- Recordings of several lengths -------------------------------------------
 
 
