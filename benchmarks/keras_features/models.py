@@ -260,9 +260,14 @@ def _(folder):
     return "frozen weights moved by 0, in the file too"
 
 
-@row("freezing after `compile`", "differs by backend")
+@row(
+    "freezing between `fit` and `fit`, without `compile`", "differs by backend"
+)
 def _(folder):
-    raise Limit("`trainable` counts from the next `compile`")
+    model = compiled()
+    model.fit(*images(), verbose=0)
+    model.network.trainable = False
+    return refusal(lambda: model.fit(*images(), verbose=0), "`compile()` again")
 
 
 @row("another number of classes: `weights=..., skip_mismatch=True`", "by hand")
@@ -385,7 +390,8 @@ def _(folder):
     import tensorflow as tf
 
     model.export(folder / "model")
-    served = tf.saved_model.load(str(folder / "model")).serve(images()[0])
+    loaded = tf.saved_model.load(str(folder / "model"))
+    served = loaded.serve(images()[0])
     return f"SavedModel {close(np.asarray(served), predicted(model), 1e-4)}"
 
 

@@ -44,6 +44,8 @@ class FixedKeras(keras.Model):
     6. TensorFlow and JAX sort the logs of a step by name.
     7. `verbose="auto"` takes any output of a Unix system for a terminal, and
        fills files with progress bars of control characters.
+    8. `trainable` set after `compile` counts at once on PyTorch, from the next
+       `compile` on TensorFlow, and fails on JAX without naming the reason.
     """
 
     _jax_state: Any = None
@@ -56,6 +58,7 @@ class FixedKeras(keras.Model):
         is_ours = isinstance(x, keras.utils.PyDataset)
         if hasattr(x, "element_spec") and not is_ours and len(args) < 8:
             kwargs.setdefault("shuffle", False)
+        self._check_trainable()
         with self._alone(trains=True), self._pass_over(x, "train"):
             return _in_lines(super().fit, x, *args, **kwargs)
 
@@ -69,6 +72,7 @@ class FixedKeras(keras.Model):
             return _in_lines(super().predict, x, *args, **kwargs)
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        self._check_trainable()
         with self._alone():
             self._follow_timesteps(x, "train")
             return super().train_on_batch(x, *args, **kwargs)
@@ -158,6 +162,21 @@ class FixedKeras(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
+
+    # --- 8: what is trained ------------------------------------------------
+
+    def _check_trainable(self) -> None:
+        if self.optimizer is None or not self.optimizer.built:
+            return
+        known = {id(v) for v in self.optimizer._trainable_variables}
+        now = {id(v) for v in self.trainable_variables}
+        if known != now:
+            raise ValueError(
+                f"The optimizer was built for {len(known)} trainable "
+                f"variables, and the model has {len(now)} now: `trainable` of "
+                "a layer, or of a model that shares it, was set after "
+                "`compile()`. Call `compile()` again, with a new optimizer."
+            )
 
     def _count_loss_as_built(self, y: Any, y_pred: Any) -> None:
         """For a model that computes a loss of several outputs by itself.

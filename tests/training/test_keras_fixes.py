@@ -269,3 +269,23 @@ def test_training_holds_nothing():
     # 36 steps: one object held by each would show.
     assert more_objects - objects < 30
     assert more_arrays <= arrays
+
+
+# --- What is trained ---------------------------------------------------------
+
+
+def test_trainable_counts_from_the_next_compile():
+    model = trained()
+    x, y = tiny.images(4)
+    frozen = keras.Model(model.inputs, model.stages)  # Shares the layers.
+    frozen.trainable = False
+    before = state_of(model)
+    for train in (model.train_on_batch, model.fit):
+        with pytest.raises(ValueError, match=r"Call `compile\(\)` again"):
+            train(x, y)
+    assert_same(before, state_of(model))
+    model.compile("sgd", MeanCrossEntropy(), run_eagerly=EAGER)
+    model.fit(x, y, verbose=0)
+    frozen.trainable = True
+    with pytest.raises(ValueError, match=r"trainable variables, and the model"):
+        model.fit(x, y)
