@@ -391,7 +391,7 @@ def _(folder):
 
     model.export(folder / "model")
     loaded = tf.saved_model.load(str(folder / "model"))
-    served = loaded.serve(images()[0])
+    (served,) = keras.tree.flatten(loaded.serve(images()[0]))
     return f"SavedModel {close(np.asarray(served), predicted(model), 1e-4)}"
 
 
