@@ -10,6 +10,18 @@ from collections.abc import Collection
 from typing import Any
 
 
+def shape(name: str, shape: Any) -> tuple[Any, ...]:
+    """Return a tensor's shape; TensorFlow may not know how many axes it has."""
+    if getattr(shape, "rank", 0) is None:
+        raise ValueError(
+            f"The number of axes of {name} is not known: it differs from the "
+            "batches before, or was lost in a tf.data pipeline. Received: "
+            f"shape {shape}. Give all batches one number of axes (there, by "
+            "`tf.ensure_shape`). To go over to another one, call again."
+        )
+    return tuple(shape)
+
+
 def integer(name: str, value: Any, at_least: int = 1) -> int:
     """Return a whole number, NumPy's too, as an int."""
     if not _is_integer(value) or value < at_least:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tcl import graph
+from keras_tcl import checks, graph
 from keras_tcl.layers import PixelNormalization
 
 
@@ -120,8 +120,7 @@ def check_inputs(
                 "Images must be real numbers. Received: an array of dtype "
                 f"{view.dtype}."
             )
-        if len(view.shape) > 1:
-            check_sample_shape(view.shape[1:], sample_shape)
+        check_sample_shape(view.shape[1:], sample_shape)
         if 0 in view.shape or _always_within(view, low, high):
             continue
         view = np.asarray(ops.convert_to_numpy(view))
@@ -197,7 +196,7 @@ def check_sample_shape(shape: Sequence[Any], expected: Sequence[Any]) -> None:
     Raises:
         ValueError: If they differ.
     """
-    shape, expected = tuple(shape), tuple(expected)
+    shape, expected = checks.shape("the images", shape), tuple(expected)
     kind = {3: "images (H, W, C)", 4: "event frames (T, H, W, C)"}
     if len(shape) != len(expected):
         raise ValueError(

@@ -56,8 +56,8 @@ class _Reader(FixedKeras):
         self._timesteps = lambda: [x.timesteps for x in encodings]
         self._seen = self._timesteps()
 
-    def _follow_timesteps(self, x: Any, kind: str) -> None:
-        super()._follow_timesteps(x, kind)
+    def _follow_shapes(self, x: Any, y: Any, kind: str) -> None:
+        super()._follow_shapes(x, y, kind)
         # That of still images may have been set since the last pass.
         if self._timesteps() != self._seen:
             self._seen = self._timesteps()

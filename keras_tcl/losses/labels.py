@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_tcl import checks
+
 # How far the sum of a one-hot or soft label's row may be from 1 (rounding).
 _TOLERANCE = 0.01
 
@@ -20,7 +22,7 @@ def targets_of(y_true: Any, classes: int) -> Any:
     An id that is no class matches none: its row is all 0.
     """
     labels = ops.cast(ops.convert_to_tensor(y_true), "float32")
-    _check_shape(tuple(labels.shape), classes)
+    _check_shape(checks.shape("the labels", labels.shape), classes)
     if not _holds_ids(labels.shape):
         return labels
     class_ids = ops.arange(classes, dtype="float32")

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_tcl import inputs
+from keras_tcl import checks, inputs
 from keras_tcl.losses import TemporalLoss, labels
 from keras_tcl.training.keras_fixes import FixedKeras
 from keras_tcl.training.keras_losses import ignored_class, takes_ids
@@ -144,6 +144,8 @@ class GuardedModel(FixedKeras):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
+        if ops.is_tensor(y):
+            checks.shape("the labels", y.shape)
         if y is not None and not _SEES_VALUES and takes_ids(self.loss):
             # TensorFlow would raise an error of its own for such labels.
             ids = labels.are_ids(y, self.classes, ignored_class(self.loss))

@@ -32,7 +32,9 @@ class FixedKeras(keras.Model):
        where two threads run a pass at once; and on any backend, the passes
        of two threads would count in the same metrics.
     2. TensorFlow traces a second number of time steps T as an unknown one,
-       which no neuron can unroll: data of another T are compiled for anew.
+       which no neuron can unroll, and a second number of axes (labels as ids,
+       then one-hot) as none at all: such data are compiled for anew. So are
+       those after a failure, for half of its variables may be there.
     3. Keras saves what `jit_compile="auto"` meant on the backend that saved
        (PyTorch would then try to compile for minutes), PyTorch's optimizers
        as classes that exist there alone, and compiles no loaded model that
@@ -49,42 +51,47 @@ class FixedKeras(keras.Model):
     """
 
     _jax_state: Any = None
-    _timesteps_of_data: dict[str, int | None] = {}
+    _shapes_of_data: dict[str, list[Any]] = {}
     _wanted_jit_compile: Any = "auto"
 
     # --- 1 and 2: a pass over data ----------------------------------------
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         is_ours = isinstance(x, keras.utils.PyDataset)
-        if hasattr(x, "element_spec") and not is_ours and len(args) < 8:
+        if hasattr(x, "element_spec") and not is_ours and len(args) < 7:
             kwargs.setdefault("shuffle", False)
         self._check_trainable()
-        with self._alone(trains=True), self._pass_over(x, "train"):
-            return _in_lines(super().fit, x, *args, **kwargs)
+        with self._alone(trains=True), self._pass_over(x, y, "train"):
+            return _in_lines(super().fit, x, y, *args, **kwargs)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        with self._alone(), self._pass_over(x, "test"):
-            results = _in_lines(super().evaluate, x, *args, **kwargs)
+    def evaluate(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        with self._alone(), self._pass_over(x, y, "test"):
+            results = _in_lines(super().evaluate, x, y, *args, **kwargs)
         return keras.tree.map_structure(float, results)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._alone_on_jax(), self._pass_over(x, "predict"):
+        with self._alone_on_jax(), self._pass_over(x, None, "predict"):
             return _in_lines(super().predict, x, *args, **kwargs)
 
-    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def train_on_batch(
+        self, x: Any, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         self._check_trainable()
-        with self._alone():
-            self._follow_timesteps(x, "train")
-            return super().train_on_batch(x, *args, **kwargs)
+        with self._alone(), self._compiled_for(x, y, "train"):
+            return super().train_on_batch(x, y, *args, **kwargs)
 
-    def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._alone():
-            self._follow_timesteps(x, "test")
-            return super().test_on_batch(x, *args, **kwargs)
+    def test_on_batch(
+        self, x: Any, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        with self._alone(), self._compiled_for(x, y, "test"):
+            return super().test_on_batch(x, y, *args, **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
-        with self._alone_on_jax():
-            self._follow_timesteps(x, "predict")
+        with self._alone_on_jax(), self._compiled_for(x, None, "predict"):
             return super().predict_on_batch(x)
 
     @contextlib.contextmanager
@@ -105,10 +112,10 @@ class FixedKeras(keras.Model):
         return self._alone() if is_jax else contextlib.nullcontext()
 
     @contextlib.contextmanager
-    def _pass_over(self, x: Any, kind: str) -> Iterator[None]:
-        self._follow_timesteps(x, kind)
+    def _pass_over(self, x: Any, y: Any, kind: str) -> Iterator[None]:
         try:
-            yield
+            with self._compiled_for(x, y, kind):
+                yield
         finally:
             if keras.config.backend() == "jax":
                 self.jax_state_sync()
@@ -120,15 +127,29 @@ class FixedKeras(keras.Model):
         self._jax_state = dict(zip(kinds, state, strict=True))
         return state
 
-    def _follow_timesteps(self, x: Any, kind: str) -> None:
-        for spec in keras.tree.flatten(getattr(x, "element_spec", x))[:1]:
-            shape = getattr(spec, "shape", None)
-            if shape is None or len(shape) != 5:
-                continue
-            if shape[1] != self._timesteps_of_data.get(kind):
+    @contextlib.contextmanager
+    def _compiled_for(self, x: Any, y: Any, kind: str) -> Iterator[None]:
+        self._follow_shapes(x, y, kind)
+        try:
+            yield
+        except Exception:
+            if keras.config.backend() == "tensorflow":
                 self._forget_compiled_functions(kind)
-            seen = {**self._timesteps_of_data, kind: shape[1]}
-            self._timesteps_of_data = seen
+            raise
+
+    def _follow_shapes(self, x: Any, y: Any, kind: str) -> None:
+        arrays = keras.tree.flatten(getattr(x, "element_spec", (x, y)))
+        shapes = [getattr(array, "shape", None) for array in arrays]
+        if shapes[0] is None or None in [getattr(s, "rank", 0) for s in shapes]:
+            return
+        seen = [
+            (len(shape), shape[1] if len(shape) == 5 else None)
+            for shape in shapes
+            if shape is not None
+        ]
+        if seen != self._shapes_of_data.get(kind):
+            self._forget_compiled_functions(kind)
+        self._shapes_of_data = {**self._shapes_of_data, kind: seen}
 
     def _forget_compiled_functions(self, *kinds: str) -> None:
         """Compile anew at the next step: what they were made for changed."""

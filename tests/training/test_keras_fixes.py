@@ -227,6 +227,17 @@ def test_batches_of_another_number_of_steps():
         model.evaluate_timesteps(batches)
 
 
+@pytest.mark.slow  # It compiles on TensorFlow, as eager code knows all shapes.
+def test_labels_of_another_number_of_axes():
+    model = network()
+    model.compile("sgd", MeanCrossEntropy())
+    x, y = tiny.images(4)
+    for labels in (y, y[:, None], np.eye(3)[y]):
+        assert np.isfinite(model.fit(x, labels, verbose=0).history["loss"])
+        assert np.isfinite(model.train_on_batch(x, labels))
+        assert np.isfinite(model.evaluate(x, labels, verbose=0))
+
+
 # --- Progress ----------------------------------------------------------------
 
 
