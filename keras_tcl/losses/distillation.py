@@ -72,7 +72,7 @@ class Distillation(TemporalLoss):
     ... }
     >>> loss = keras_tcl.losses.Distillation(None)
     >>> round(float(loss([0], y_pred)), 3)
-    3.496
+    3.497
 
     Reference: [Hinton et al., 2015](https://arxiv.org/abs/1503.02531);
     [Yu et al., 2025](https://arxiv.org/abs/2501.15925), who have it at every

@@ -83,8 +83,8 @@ class SelectiveTemporalAlignment(TemporalLoss):
         similarity = ops.matmul(z, ops.swapaxes(z, 2, 3))
         scores = ops.expand_dims(confidence, 2) * similarity
         itself = ops.eye(timesteps, dtype="bool")
-        weights = ops.softmax(ops.where(itself, _EXCLUDED, scores))
-        teacher = ops.matmul(weights, logits)
+        weights = ops.log_softmax(ops.where(itself, _EXCLUDED, scores))
+        teacher = ops.matmul(ops.exp(weights), logits)
         values = distillation(logits, teacher, self.temperature)
         return ops.mean(values, axis=2)
 

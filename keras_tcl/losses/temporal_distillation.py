@@ -49,7 +49,7 @@ class TemporalDistillation(TemporalLoss):
     >>> logits = np.array([[[4.0, 0.0], [0.0, 4.0]]])  # Right at t = 1 only.
     >>> loss = keras_tcl.losses.TemporalDistillation()
     >>> round(float(loss([0], logits)), 3)
-    3.496
+    3.497
     >>> float(loss([0], logits[:, :1]))  # It has nobody to learn from.
     0.0
 
