@@ -129,9 +129,7 @@ def _of_teacher(y_pred: Mapping[str, Any], shape: tuple, loss_name: str) -> Any:
     if y_pred.get("teacher") is None:
         raise ValueError(
             f'A term of {loss_name} needs `y_pred["teacher"]`, the logits of '
-            "a teacher, and the loss has no teacher (a saved model keeps the "
-            "loss without it). Compile the model again with "
-            "`Distillation(teacher)`. Received: the keys "
+            "a teacher, of shape (batch, views, classes). Received: the keys "
             f"{sorted(y_pred)}."
         )
     teacher = ops.cast(ops.convert_to_tensor(y_pred["teacher"]), "float32")

@@ -21,9 +21,22 @@ class TaughtModel(TermsModel):
         return loss.teachers() if isinstance(loss, TemporalLoss) else []
 
     def _taught(self, x: Any) -> dict[str, Any]:
-        """`{"teacher": logits}` of raw pixels or frames, if there is one."""
-        logits = [teacher(x, training=False) for teacher in self._teachers()]
-        return {"teacher": ops.stop_gradient(logits[0])} if logits else {}
+        """`{"teacher": logits}` of raw pixels or frames, if there is one.
+
+        Raises:
+            ValueError: The loss needs one and has none: it is from a file.
+        """
+        loss = getattr(self, "loss", None)
+        for teacher in self._teachers():
+            return {"teacher": ops.stop_gradient(teacher(x, training=False))}
+        if isinstance(loss, TemporalLoss) and "teacher" in loss.needs:
+            raise ValueError(
+                f"The loss {loss.name!r} has no teacher: a file holds a loss "
+                "without it. Compile the model again, with "
+                "`Distillation(teacher)` and, to go on with the training, "
+                "`optimizer=model.optimizer`."
+            )
+        return {}
 
     @property
     def non_trainable_variables(self) -> list[Any]:

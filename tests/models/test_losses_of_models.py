@@ -56,7 +56,7 @@ def teacher_of(classes=tiny.CLASSES, shape=(8, 8, 1), **kwargs):
     return keras.Model(inputs, keras.layers.Dense(classes)(x), **kwargs)
 
 
-# --- Terms --------------------------------------------------------------------
+# --- Terms ---------------------------------------------------------------
 
 
 def test_terms_of_a_sum_are_shown_by_name():
@@ -117,7 +117,7 @@ def test_weights_suit_a_model_of_another_loss(tmp_path):
     compiled(sum_of_losses()).load_weights(path)
 
 
-# --- A teacher -----------------------------------------------------------------
+# --- A teacher ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("eager", [EAGER, False])
@@ -226,7 +226,7 @@ def test_refuses_a_teacher_of_another_task(teacher, message):
     assert isinstance(model.loss, TET)
 
 
-# --- Weak classifiers of stages ------------------------------------------------
+# --- Weak classifiers of stages ------------------------------------------
 
 
 def test_weak_classifiers_exist_only_where_the_loss_wants_them():
@@ -252,6 +252,7 @@ def test_weak_classifiers_exist_only_where_the_loss_wants_them():
     assert_equal(after, values(model.weak_classifiers.variables))
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_stages_below_a_weak_classifier_learn_from_it():
     """And nothing above: the network's answer is the teacher."""
     model = compiled(SpatialSelfDistillation())
