@@ -130,11 +130,14 @@ class TemporalLoss(keras.losses.Loss):
     __rmul__ = __mul__
 
     def __repr__(self) -> str:
+        # Keras asks for it, so that it must work for any subclass.
         arguments = inspect.signature(type(self)).parameters
         given = [
             f"{key}={value!r}"
             for key, value in self.get_config().items()
-            if key != "name" and value != arguments[key].default
+            if key != "name"
+            and key in arguments
+            and repr(value) != repr(arguments[key].default)
         ]
         return f"{type(self).__name__}({', '.join(given)})"
 

@@ -407,6 +407,18 @@ def test_terms_may_be_overridden():
     )
 
 
+def test_any_subclass_has_a_text():
+    class Odd(MeanCrossEntropy):
+        def __init__(self, matrix):
+            super().__init__()
+            self.matrix = matrix
+
+        def get_config(self):
+            return {**super().get_config(), "matrix": self.matrix, "more": 1}
+
+    assert repr(Odd(np.ones(2))) == "Odd(matrix=array([1., 1.]))"
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (5,), (5, 1, 1, 2, 3)])
 def test_refuses_logits_of_other_rank(shape):
     with pytest.raises(ValueError, match=r"logits of every time step"):
