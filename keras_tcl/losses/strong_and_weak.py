@@ -72,9 +72,9 @@ class Strong2Weak(TemporalLoss):
         logits = outputs.logits
         quality = -cross_entropy(targets, logits)
         strong, weak = _step(quality, logits), _step(-quality, logits)
-        return self.taught(strong, weak)
+        return self._divergence(strong, weak)
 
-    def taught(self, strong: Any, weak: Any) -> Any:
+    def _divergence(self, strong: Any, weak: Any) -> Any:
         """Return what is lost by a student, `(batch, views)`.
 
         Args:
@@ -94,7 +94,7 @@ class Weak2Strong(Strong2Weak):
     strongest from being too sure. Arguments, example and source are there.
     """
 
-    def taught(self, strong: Any, weak: Any) -> Any:
+    def _divergence(self, strong: Any, weak: Any) -> Any:
         return distillation(strong, weak, self.temperature)
 
 

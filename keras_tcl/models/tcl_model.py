@@ -81,7 +81,8 @@ class TCLModel(NetworkModel):
         training: Boolean or `None`. If `False`, the result is logits
             `[batch, classes]`; if `None`, the same with a gradient; if `True`,
             `{"logits": [batch, V, T, classes], "embeddings": {stage name:
-            [batch, V, T, dimension]}}`.
+            [batch, V, T, dimension]}}`, and `"stage_logits"` and `"teacher"`
+            where the loss reads them (see `keras_tcl.losses.TemporalLoss`).
 
     Raises:
         ValueError: If an argument or an input does not fit; see the message.
@@ -265,7 +266,8 @@ class TCLModel(NetworkModel):
 
         Args:
             optimizer: As for Keras.
-            loss: A loss of `keras_tcl.losses`, or any Keras loss of logits.
+            loss: A loss of `keras_tcl.losses`, or a sum of such, whose terms
+                are shown each by its name; or any Keras loss of logits.
                 A name, class or function of `keras.losses` is told that it
                 gets logits.
             loss_weights: As for Keras, with a loss of Keras.

@@ -20,15 +20,20 @@ class Terms(keras.metrics.Metric):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._sums: dict[str, Any] = {}  # Of values and of samples.
-        self._shown: tuple[str, ...] = ()
+        self.names: tuple[str, ...] = ()
 
     def show(self, names: Iterable[str]) -> None:
         """Shows terms of these names, and no others."""
-        self._shown = tuple(names)
-        for name in self._shown:
+        self.names = tuple(names)
+        for name in self.names:
             if name not in self._sums:
                 sums = self.add_variable((2,), "zeros", name=name)
                 self._sums = {**self._sums, name: sums}
+
+    @property
+    def logs(self) -> list[str]:
+        """Names under which logs show the terms."""
+        return [f"{name}_loss" for name in self.names]
 
     def update_state(self, name: str, value: Any, size: Any) -> None:
         """Counts the mean of a term over a batch of so many samples."""
@@ -36,10 +41,9 @@ class Terms(keras.metrics.Metric):
         self._sums[name].assign_add(ops.stack([value * size, size]))
 
     def result(self) -> dict[str, Any]:
-        sums = [ops.add(self._sums[name], 0.0) for name in self._shown]
+        sums = [self._sums[name] + 0.0 for name in self.names]
         means = [ops.divide_no_nan(total[0], total[1]) for total in sums]
-        names = [f"{name}_loss" for name in self._shown]
-        return dict(zip(names, means, strict=True))
+        return dict(zip(self.logs, means, strict=True))
 
     def save_own_variables(self, store: Any) -> None:
         pass
@@ -93,7 +97,7 @@ class TermsModel(GuardedModel):
 
     @property
     def _names_of_terms(self) -> set[str]:
-        return set(self.terms.result())
+        return set(self.terms.logs)
 
     def _listed(
         self, method: Callable[..., Any], *args: Any, **kwargs: Any
