@@ -88,7 +88,7 @@ def temporal_contrastive(
             "features), or (batch, timesteps, features) for one view; only "
             f"the batch size may be unknown. Received: shape {shape}."
         )
-    z = _unit_length(ops.cast(embeddings, "float32"))
+    z = unit_length(ops.cast(embeddings, "float32"))
     if len(shape) == 3:
         z = ops.expand_dims(z, 1)
     _, views, timesteps, features = z.shape
@@ -120,7 +120,7 @@ def temporal_contrastive(
     return ops.where(positives > 0, values, 0.0)
 
 
-def _unit_length(x: Any) -> Any:
+def unit_length(x: Any) -> Any:
     """Scale vectors to length 1; those of (nearly) zeros become constants."""
     # Divided by the sum of their magnitudes first, so that no square overflows;
     # the result does not depend on this scale, so it needs no gradient.

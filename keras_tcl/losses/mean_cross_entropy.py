@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tcl.losses.divergences import cross_entropy
 from keras_tcl.losses.temporal_loss import TemporalLoss
 
 
@@ -50,7 +51,4 @@ class MeanCrossEntropy(TemporalLoss):
         super().__init__(reduction=reduction, name=name)
 
     def classification(self, targets: Any, logits: Any) -> Any:
-        log_probabilities = ops.log_softmax(ops.mean(logits, axis=2))
-        return -ops.sum(
-            ops.expand_dims(targets, 1) * log_probabilities, axis=-1
-        )
+        return cross_entropy(targets, ops.mean(logits, axis=2))

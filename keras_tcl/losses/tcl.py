@@ -1,22 +1,18 @@
 """Temporal contrastive learning, with one view or two of each sample."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_tcl import checks
-from keras_tcl.losses.contrastive import (
-    NORMALIZATIONS,
-    temporal_contrastive,
-)
+from keras_tcl.losses.loss_sum import LossSum
 from keras_tcl.losses.mean_cross_entropy import MeanCrossEntropy
-from keras_tcl.losses.tet import cross_entropy_per_step
+from keras_tcl.losses.temporal_contrast import TemporalContrast
+from keras_tcl.losses.tet import TET
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
-class TCL(MeanCrossEntropy):
+class TCL(LossSum):
     """Cross entropy plus a contrastive term over time steps.
 
     ```
@@ -30,7 +26,13 @@ class TCL(MeanCrossEntropy):
     image) alike at all time steps, and the share `s` makes every step decide,
     so that a network run for fewer steps still decides alike. The contrastive
     term reads the embeddings that projection heads make of one or several
-    stages of the network.
+    stages of the network. With the defaults, it is
+
+    ```python
+    from keras_tcl.losses import TET, MeanCrossEntropy, TemporalContrast
+
+    loss = 0.5 * MeanCrossEntropy() + 0.5 * TET() + 0.3 * TemporalContrast()
+    ```
 
     Args:
         temperature: Float above 0. Temperature of the similarities. Defaults
@@ -84,54 +86,33 @@ class TCL(MeanCrossEntropy):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
     ) -> None:
-        name = name or type(self).__name__.lower()
-        super().__init__(reduction=reduction, name=name)
-        self.temperature = checks.positive("temperature", temperature)
-        self.weight = checks.number("weight", weight, 0)
-        self.normalization = checks.choice(
-            "normalization", normalization, NORMALIZATIONS
+        share = checks.number("per_step", per_step, 0, 1)
+        contrast = TemporalContrast(
+            temperature, normalization, supervised, reduction=reduction
         )
-        self.per_step = checks.number("per_step", per_step, 0, 1)
-        self.supervised = bool(supervised)
+        super().__init__(
+            [MeanCrossEntropy(reduction), TET(reduction=reduction), contrast],
+            [1.0 - share, share, weight],
+            name or type(self).__name__.lower(),
+        )
+        self.temperature = contrast.temperature
+        self.weight = self.weights[-1]
+        self.normalization = contrast.normalization
+        self.per_step = share
+        self.supervised = contrast.supervised
 
-    @property
-    def needs_embeddings(self) -> bool:
-        return self.weight > 0
-
-    @property
-    def needs_hard_labels(self) -> bool:
-        return self.needs_embeddings and self.supervised
-
-    def classification(self, targets: Any, logits: Any) -> Any:
-        values = 0.0
-        if self.per_step < 1:
-            of_mean = super().classification(targets, logits)
-            values = (1.0 - self.per_step) * of_mean
-        if self.per_step > 0:
-            values = values + self.per_step * cross_entropy_per_step(
-                targets, logits
-            )
-        if self.normalization == "paper":
-            values = values * logits.shape[1]  # Eq. 9 sums over the views.
-        return values
-
-    def contrastive(self, targets: Any, embeddings: Mapping[str, Any]) -> Any:
-        labels = ops.argmax(targets, axis=-1) if self.supervised else None
-        values = [
-            temporal_contrastive(
-                stage, labels, self.temperature, self.normalization
-            )
-            for stage in embeddings.values()
-        ]
-        return sum(values) / len(values)
-
-    def weighted(self, components: Mapping[str, Any]) -> dict[str, Any]:
-        weights = {"contrastive": self.weight}
-        return {k: weights.get(k, 1.0) * v for k, v in components.items()}
+    def terms(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
+        outputs = self._outputs(y_pred)
+        terms = super().terms(y_true, outputs)
+        if self.normalization == "paper":  # Eq. 9 sums over the views.
+            views = outputs.logits.shape[1]
+            terms["classification"] = views * terms["classification"]
+        return terms
 
     def get_config(self) -> dict[str, Any]:
         return {
-            **super().get_config(),
+            "name": self.name,
+            "reduction": self.reduction,
             "temperature": self.temperature,
             "weight": self.weight,
             "normalization": self.normalization,

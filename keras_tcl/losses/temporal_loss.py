@@ -1,6 +1,6 @@
 """What all losses of the package share: shapes, labels, views, reduction."""
 
-from collections.abc import Mapping
+import inspect
 from typing import Any
 
 import keras
@@ -14,15 +14,31 @@ from keras_tcl.losses.outputs import Outputs, agree, checked_outputs
 class TemporalLoss(keras.losses.Loss):
     """Base class of the losses of spiking networks with explicit time.
 
-    A temporal loss sees the outputs of all time steps and views. It is the
-    sum of a classification term and, in some losses, a weighted contrastive
-    term. A subclass writes `classification`; with a contrastive term also
-    `needs_embeddings`, `contrastive` and `weighted`.
+    A temporal loss sees the outputs of all time steps and views. Most are one
+    term. Losses are combined by adding them, each times a number:
 
-    `y_pred` is `{"logits": (batch, views, timesteps, classes), "embeddings":
-    {stage name: (batch, views, timesteps, features)}}`. The embeddings may be
-    absent where `needs_embeddings` is `False`, the views axis where there is
-    one view, and then the logits may come without the dictionary. `y_true`
+    ```python
+    from keras_tcl.losses import TET, TemporalContrast, TemporalDistillation
+
+    loss = TET() + 0.5 * TemporalDistillation() + 0.3 * TemporalContrast()
+    ```
+
+    The result is a `LossSum`, which is a temporal loss as well.
+
+    A subclass writes `classification`; or, for a term of another kind,
+    `values`, and says in `term` what it is and in `needs` what it reads
+    beside the logits.
+
+    `y_pred` is a dictionary, or logits alone where nothing else is needed:
+
+    | key | value |
+    | --- | --- |
+    | `"logits"` | `(batch, views, timesteps, classes)` |
+    | `"embeddings"` | `{stage: (batch, views, timesteps, features)}` |
+    | `"stage_logits"` | `{stage: (batch, views, timesteps, classes)}` |
+    | `"teacher"` | logits of a teacher, `(batch, views, classes)` |
+
+    The axis of views may be absent from all where there is one view. `y_true`
     holds class ids, `(batch,)` or `(batch, 1)`, or one-hot or soft labels,
     `(batch, classes)`. The computation is in float32 under every dtype policy.
 
@@ -49,6 +65,9 @@ class TemporalLoss(keras.losses.Loss):
     Attributes:
         views: Integer. How many views of each sample the loss asks a model
             for. The loss itself accepts any number.
+        term: String. What the loss is, as a model shows it: `term_loss`.
+        needs: Tuple of keys of `y_pred` that the loss reads beside
+            `"logits"`.
 
     Example:
 
@@ -62,6 +81,11 @@ class TemporalLoss(keras.losses.Loss):
     """
 
     views = 1
+    term = "classification"
+    needs: tuple[str, ...] = ()
+
+    # NumPy's numbers, on the left of `*`, leave it to the loss.
+    __array_ufunc__ = None
 
     def __init__(
         self,
@@ -69,7 +93,7 @@ class TemporalLoss(keras.losses.Loss):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype="float32")
-        self._reduction = _Reduction(self.name, reduction, "float32")
+        self._reduction = _Reduction("reduction", reduction, "float32")
 
     def __call__(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
@@ -86,15 +110,68 @@ class TemporalLoss(keras.losses.Loss):
         valid = self.valid(y_true, y_pred.logits.shape[-1])
         return ops.where(valid, values, np.nan)
 
+    # --- Sums: `a + 0.5 * b` ------------------------------------------------
+
+    def __add__(self, other: Any) -> "TemporalLoss":
+        # It is a subclass of this one.
+        from keras_tcl.losses.loss_sum import LossSum
+
+        return LossSum([self, other])
+
+    def __radd__(self, other: Any) -> "TemporalLoss":
+        # `sum` of a list begins with 0. Losses of ours come by `__add__`.
+        return self if isinstance(other, int) and other == 0 else self + other
+
+    def __mul__(self, weight: Any) -> "TemporalLoss":
+        from keras_tcl.losses.loss_sum import LossSum
+
+        return LossSum([self], [weight])
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        # Keras asks for it, so that it must work for any subclass.
+        arguments = inspect.signature(type(self)).parameters
+        given = [
+            f"{key}={value!r}"
+            for key, value in self.get_config().items()
+            if key != "name"
+            and key in arguments
+            and repr(value) != repr(arguments[key].default)
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    # --- What a loss is made of ---------------------------------------------
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the `terms`."""
+        return (self.term,)
+
     @property
     def needs_embeddings(self) -> bool:
         """Whether `y_pred` must hold embeddings."""
-        return False
+        return "embeddings" in self.needs
 
     @property
     def needs_hard_labels(self) -> bool:
         """Whether each sample must have one certain class (no soft labels)."""
         return False
+
+    def classified_stages(self, stages: list[str]) -> list[str]:
+        """Return which stages of a network are to have a weak classifier.
+
+        Args:
+            stages: Names of all stages, first to last.
+
+        Returns:
+            Those whose `"stage_logits"` the loss reads: none, as a rule.
+        """
+        return []
+
+    def teachers(self) -> list[keras.Model]:
+        """Return the models whose logits the loss reads as `"teacher"`."""
+        return []
 
     def classification(self, targets: Any, logits: Any) -> Any:
         """Return the classification term of each view.
@@ -108,28 +185,28 @@ class TemporalLoss(keras.losses.Loss):
         """
         raise NotImplementedError
 
-    def contrastive(self, targets: Any, embeddings: Mapping[str, Any]) -> Any:
-        """Return the contrastive term of each sample, unweighted.
+    def values(self, targets: Any, outputs: Outputs) -> Any:
+        """Return the term, of whatever kind, of each sample.
 
         Args:
-            targets: One-hot labels, float32 `(batch, classes)`.
-            embeddings: Dictionary of stage names and tensors of shape
-                `(batch, views, timesteps, features)`.
+            targets: One-hot or soft labels, float32 `(batch, classes)`.
+            outputs: Named tuple `(logits, embeddings, stage_logits, teacher)`
+                of what `y_pred` holds under these names, with the axis of
+                views. What is not in `needs` is empty.
 
         Returns:
-            Tensor of shape `(batch,)`.
+            Tensor of shape `(batch,)`, or `(batch, views)`, of which the mean
+            over views counts.
         """
-        raise NotImplementedError
+        return self.classification(targets, outputs.logits)
 
-    def components(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
-        """Return the terms of the loss, one value per sample.
+    def terms(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
+        """Return the terms `{name: (batch,)}` that the loss is the sum of.
 
-        Returns:
-            `{"classification": (batch,)}` and, where `needs_embeddings`,
-            `"contrastive": (batch,)`, not yet multiplied by its weight. The
-            values of a sample that is not `valid` mean nothing.
+        The values of a sample that is not `valid` mean nothing.
         """
-        logits, embeddings = self._outputs(y_pred)
+        outputs = self._outputs(y_pred)
+        logits = outputs.logits
         targets = labels.targets_of(y_true, logits.shape[-1])
         if not agree(targets.shape[:1], logits.shape[:1]):
             raise ValueError(
@@ -138,19 +215,10 @@ class TemporalLoss(keras.losses.Loss):
                 f"Received: {targets.shape[0]} labels, logits of shape "
                 f"{tuple(logits.shape)}."
             )
-        values = self.classification(targets, logits)
-        components = {"classification": ops.mean(values, axis=1)}
-        if self.needs_embeddings:
-            components["contrastive"] = self.contrastive(targets, embeddings)
-        return components
-
-    def weighted(self, components: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what `components` returned, as it enters the loss."""
-        return dict(components)
-
-    def terms(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
-        """Return the terms `(batch,)` that the loss is the sum of."""
-        return self.weighted(self.components(y_true, y_pred))
+        values = self.values(targets, outputs)
+        if len(values.shape) == 2:
+            values = ops.mean(values, axis=1)
+        return {self.term: values}
 
     def reduce(self, values: Any, sample_weight: Any = None) -> Any:
         """Apply the loss' reduction to values per sample.
@@ -182,9 +250,7 @@ class TemporalLoss(keras.losses.Loss):
         labels.validate_labels(y_true, classes, self.needs_hard_labels)
 
     def _outputs(self, y_pred: Any) -> Outputs:
-        return checked_outputs(
-            y_pred, self.needs_embeddings, type(self).__name__
-        )
+        return checked_outputs(y_pred, self.needs, type(self).__name__)
 
 
 class _Reduction(keras.losses.Loss):

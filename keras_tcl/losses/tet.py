@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tcl import checks
+from keras_tcl.losses.divergences import cross_entropy
 from keras_tcl.losses.temporal_loss import TemporalLoss
 
 
@@ -63,7 +64,7 @@ class TET(TemporalLoss):
         self.target = checks.number("target", target)
 
     def classification(self, targets: Any, logits: Any) -> Any:
-        values = cross_entropy_per_step(targets, logits)
+        values = ops.mean(cross_entropy(targets, logits), axis=2)
         if self.regularization == 0:
             return values
         distance = ops.mean(ops.square(logits - self.target), axis=(2, 3))
@@ -77,9 +78,3 @@ class TET(TemporalLoss):
             "regularization": self.regularization,
             "target": self.target,
         }
-
-
-def cross_entropy_per_step(targets: Any, logits: Any) -> Any:
-    """Mean over time of each step's cross entropy, `(batch, views)`."""
-    log_probabilities = ops.mean(ops.log_softmax(logits), axis=2)
-    return -ops.sum(ops.expand_dims(targets, 1) * log_probabilities, axis=-1)

@@ -12,10 +12,10 @@ from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference import latency
 from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import DirectEncoding, Neuron, PixelNormalization
-from keras_tcl.training.terms import TermsModel
+from keras_tcl.training.teachers import TaughtModel
 
 
-class NetworkModel(TermsModel):
+class NetworkModel(TaughtModel):
     """What `keras_tcl.TCLModel` does with its network besides training it.
 
     Args:

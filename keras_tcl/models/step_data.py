@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
 
-def check_temporal_loss(loss: Any, loss_weights: Any, classes: int) -> None:
+def check_temporal_loss(
+    loss: Any, loss_weights: Any, sample_shape: Any, classes: int
+) -> None:
     """Raise a ValueError for what a temporal loss cannot learn with."""
     if loss_weights is not None:
         raise ValueError(
@@ -20,6 +23,28 @@ def check_temporal_loss(loss: Any, loss_weights: Any, classes: int) -> None:
             "one output. For one number, or two classes told by one, compile a "
             'loss of Keras: "mse", or '
             "`keras.losses.BinaryCrossentropy(from_logits=True)`."
+        )
+    for teacher in loss.teachers():
+        _check_teacher(teacher, sample_shape, classes)
+
+
+def _check_teacher(teacher: Any, sample_shape: Any, classes: int) -> None:
+    """Raise a ValueError for a teacher of another task. Builds it, too."""
+    try:
+        logits = teacher(keras.Input(sample_shape), training=False)
+    except Exception as error:
+        raise ValueError(
+            f"The teacher {teacher.name!r} must take what the model takes, "
+            f"samples of shape {tuple(sample_shape)}; put layers that change "
+            "them before it, in a `keras.Model` of both. Calling it on them "
+            f"failed: {error}"
+        ) from error
+    shape = getattr(logits, "shape", None)
+    if shape is None or tuple(shape)[1:] != (classes,):
+        raise ValueError(
+            f"The teacher {teacher.name!r} must return logits of the model's "
+            f"{classes} classes, of shape (batch, {classes}). It returns "
+            + (f"shape {tuple(shape)}." if shape else f"{type(logits)}.")
         )
 
 

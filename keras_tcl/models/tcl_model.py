@@ -1,6 +1,7 @@
 """The training of a spiking network with a temporal loss."""
 
 import contextvars
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,9 @@ from keras_tcl import checks, graph, inputs
 from keras_tcl.augmentation import recipes
 from keras_tcl.graph import LOGITS
 from keras_tcl.inference import latency
-from keras_tcl.layers import ProjectionHead
+from keras_tcl.layers import Classifier, ProjectionHead
 from keras_tcl.losses import TemporalLoss
-from keras_tcl.models.heads import ProjectionHeads
+from keras_tcl.models.heads import StageHeads, passed_by
 from keras_tcl.models.network import classification_network
 from keras_tcl.models.network_model import NetworkModel
 from keras_tcl.models.step_data import (
@@ -24,7 +25,6 @@ from keras_tcl.models.step_data import (
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits, metrics_of_logits
 from keras_tcl.training.remat import Remat, check_remat
-from keras_tcl.training.terms import term_metrics
 
 # Whether a temporal loss is to be evaluated. A model may be at work in several
 # threads at once.
@@ -81,7 +81,8 @@ class TCLModel(NetworkModel):
         training: Boolean or `None`. If `False`, the result is logits
             `[batch, classes]`; if `None`, the same with a gradient; if `True`,
             `{"logits": [batch, V, T, classes], "embeddings": {stage name:
-            [batch, V, T, dimension]}}`.
+            [batch, V, T, dimension]}}`, and `"stage_logits"` and `"teacher"`
+            where the loss reads them (see `keras_tcl.losses.TemporalLoss`).
 
     Raises:
         ValueError: If an argument or an input does not fit; see the message.
@@ -139,9 +140,15 @@ class TCLModel(NetworkModel):
         self.augmenter = recipes.for_network(
             augmenter, self.sample_shape, self.value_range
         )
-        self.terms = term_metrics("classification", "contrastive")
-        self.heads = ProjectionHeads()
-        self._heads_learn = True
+        policy = self.dtype_policy
+        head = functools.partial(
+            ProjectionHead, self.projection_dimension, dtype=policy
+        )
+        self.heads = StageHeads("heads", "projection", head)
+        head = functools.partial(Classifier, self.classes, dtype=policy)
+        self.weak_classifiers = StageHeads(
+            "weak_classifiers", "classifier", head
+        )
         self._remat_choice: str | None = None
         self._remat: Remat | None = None
         self.built = True
@@ -166,6 +173,8 @@ class TCLModel(NetworkModel):
     def _outputs(self, x: Any, training: bool) -> dict[str, Any]:
         """What a temporal loss compares: of each view, stage and time step."""
         views, count = self._views(x) if training else self._one_view(x)
+        # First: what it keeps for a gradient, it forgets again.
+        taught = self._taught(views)
         if not training or self._remat is None:
             outputs = graph.run(self.network, views, training)
         else:
@@ -175,16 +184,16 @@ class TCLModel(NetworkModel):
         def unfold(x: Any) -> Any:
             return ops.reshape(x, (-1, count, *x.shape[1:]))
 
-        embeddings = {
-            stage: unfold(head(outputs[stage]))
-            for stage, head in self.heads.items()
-            if self._wants_embeddings
-        }
         logits = ops.cast(outputs[LOGITS], "float32")
         if not training:
             first = inputs.as_views(x)[0]
             logits = latency.with_invalid(logits, self.network, first)
-        return {"logits": unfold(logits), "embeddings": embeddings}
+        of_stages = {
+            "embeddings": self.heads.run(outputs),
+            "stage_logits": self.weak_classifiers.run(outputs),
+        }
+        of_all = {"logits": logits, **of_stages, **taught}
+        return keras.tree.map_structure(unfold, of_all)
 
     def train_step(self, *args: Any) -> Any:
         # JAX passes (state, data), the others (data,). The step itself is
@@ -226,7 +235,7 @@ class TCLModel(NetworkModel):
             term = loss.reduce(values, sample_weight)
             # Weighed as Keras weighs the loss of a batch in an epoch.
             size = ops.shape(inputs.as_views(x)[0])[0]
-            self.terms[name].update_state(term * self._replicas, size)
+            self.terms.update_state(name, term * self._replicas, size)
             total = total + term
         for extra in self.losses:
             total = total + ops.sum(extra)
@@ -240,10 +249,6 @@ class TCLModel(NetworkModel):
         )
         if _evaluating.get() or not isinstance(y_pred, dict):
             results = without_faults(results)
-        if not isinstance(self.loss, TemporalLoss):
-            del results["classification_loss"]
-        if not self._wants_embeddings:
-            del results["contrastive_loss"]
         return results
 
     def compile(
@@ -261,7 +266,8 @@ class TCLModel(NetworkModel):
 
         Args:
             optimizer: As for Keras.
-            loss: A loss of `keras_tcl.losses`, or any Keras loss of logits.
+            loss: A loss of `keras_tcl.losses`, or a sum of such, whose terms
+                are shown each by its name; or any Keras loss of logits.
                 A name, class or function of `keras.losses` is told that it
                 gets logits.
             loss_weights: As for Keras, with a loss of Keras.
@@ -282,26 +288,27 @@ class TCLModel(NetworkModel):
         """
         check_remat(remat)
         loss = loss_of_logits(loss)
+        embedded, classified = [], []
         if isinstance(loss, TemporalLoss):
-            check_temporal_loss(loss, loss_weights, self.classes)
+            check_temporal_loss(
+                loss, loss_weights, self.sample_shape, self.classes
+            )
+            classified = loss.classified_stages(list(self.stages))
+            embedded = self.embedding_stages if loss.needs_embeddings else []
+            if loss.needs_embeddings and not embedded:
+                raise ValueError(
+                    f"The loss {loss.name!r} compares embeddings of stages, "
+                    "and there are none: `embedding_stages` is empty, or the "
+                    "network puts out nothing but logits."
+                )
         shown = metrics_of_logits([metrics, weighted_metrics])
         super().compile(optimizer, loss, loss_weights, *shown, *args, **kwargs)
         self._remat_choice = remat
         self._remat = Remat(self.network, remat) if remat else None
-        if self._wants_embeddings and not self.embedding_stages:
-            raise ValueError(
-                f"The loss {loss.name!r} compares embeddings of stages, and "
-                "there are none: `embedding_stages` is empty, or the network "
-                "puts out nothing but logits."
-            )
-        if self._wants_embeddings and not len(self.heads):
-            for stage in self.embedding_stages:
-                self.heads[stage] = self._head(stage)
-        if self._wants_embeddings != self._heads_learn:
-            self._heads_learn = self._wants_embeddings
-            for head in self.heads.values():
-                head.trainable = self._heads_learn
-        if isinstance(self.loss, TemporalLoss):
+        self.heads.learn(embedded, self.stages)
+        self.weak_classifiers.learn(classified, self.stages)
+        self.terms.show(getattr(loss, "term_names", ()))
+        if isinstance(loss, TemporalLoss):
             logits = keras.KerasTensor((None, self.classes))
             self._count_loss_as_built(keras.KerasTensor((None,)), logits)
         self._forget_compiled_functions()
@@ -315,13 +322,10 @@ class TCLModel(NetworkModel):
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Loads weights, as `keras.Model.load_weights` does.
 
-        Projection heads that are not in the file stay as they are.
+        Heads of stages that are not in the file stay as they are.
         """
-        missing = self.heads.put_away(self.heads.missing_in(filepath))
-        try:
+        with passed_by(filepath, self.heads, self.weak_classifiers):
             super().load_weights(filepath, *args, **kwargs)
-        finally:
-            self.heads.put_back(missing)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -349,20 +353,6 @@ class TCLModel(NetworkModel):
                 )
         config.pop("trainable", None)
         return cls(**config)
-
-    @property
-    def _wants_embeddings(self) -> bool:
-        loss = getattr(self, "loss", None)
-        return isinstance(loss, TemporalLoss) and loss.needs_embeddings
-
-    def _head(self, stage: str) -> ProjectionHead:
-        head = ProjectionHead(
-            self.projection_dimension,
-            dtype=self.dtype_policy,
-            name=f"{stage}_projection",
-        )
-        head.build(tuple(self.stages[stage].shape))
-        return head
 
     def _one_view(self, x: Any) -> tuple[Any, int]:
         """The first view, as it is, in float32; and 1."""

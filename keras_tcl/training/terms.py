@@ -1,17 +1,55 @@
 """A loss whose terms are shown beside it, by name."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_tcl.training.guard import GuardedModel, without_faults
 
 
-def term_metrics(*names: str) -> dict[str, keras.metrics.Mean]:
-    """Returns `{name: metric}`, each shown as `name_loss`."""
-    return {name: keras.metrics.Mean(name=f"{name}_loss") for name in names}
+class Terms(keras.metrics.Metric):
+    """Means of the terms of a loss over an epoch, each as `name_loss`.
+
+    Which terms there are depends on the compiled loss. Nothing of them is
+    saved, so that a file suits a model that is compiled with another.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._sums: dict[str, Any] = {}  # Of values and of samples.
+        self.names: tuple[str, ...] = ()
+
+    def show(self, names: Iterable[str]) -> None:
+        """Shows terms of these names, and no others."""
+        self.names = tuple(names)
+        for name in self.names:
+            if name not in self._sums:
+                sums = self.add_variable((2,), "zeros", name=name)
+                self._sums = {**self._sums, name: sums}
+
+    @property
+    def logs(self) -> list[str]:
+        """Names under which logs show the terms."""
+        return [f"{name}_loss" for name in self.names]
+
+    def update_state(self, name: str, value: Any, size: Any) -> None:
+        """Counts the mean of a term over a batch of so many samples."""
+        size = ops.cast(size, "float32")
+        self._sums[name].assign_add(ops.stack([value * size, size]))
+
+    def result(self) -> dict[str, Any]:
+        sums = [self._sums[name] + 0.0 for name in self.names]
+        means = [ops.divide_no_nan(total[0], total[1]) for total in sums]
+        return dict(zip(self.logs, means, strict=True))
+
+    def save_own_variables(self, store: Any) -> None:
+        pass
+
+    def load_own_variables(self, store: Any) -> None:
+        pass
 
 
 class TermsModel(GuardedModel):
@@ -22,7 +60,9 @@ class TermsModel(GuardedModel):
     is to work under any loss.
     """
 
-    terms: dict[str, keras.metrics.Mean]
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.terms = Terms(name="terms")
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Returns the loss and metrics, as `keras.Model.evaluate` does.
@@ -57,7 +97,7 @@ class TermsModel(GuardedModel):
 
     @property
     def _names_of_terms(self) -> set[str]:
-        return {metric.name for metric in self.terms.values()}
+        return set(self.terms.logs)
 
     def _listed(
         self, method: Callable[..., Any], *args: Any, **kwargs: Any

@@ -134,3 +134,26 @@ def cross_entropy(logits, probabilities):
     shifted = np.asarray(logits, "float64") - np.max(logits)
     log_probabilities = shifted - np.log(np.exp(shifted).sum())
     return -np.sum(np.asarray(probabilities, "float64") * log_probabilities)
+
+
+def log_softmax(logits):
+    """Of one vector of logits, in float64."""
+    shifted = np.asarray(logits, "float64") - np.max(logits)
+    return shifted - np.log(np.exp(shifted).sum())
+
+
+def distillation(student, teacher, temperature):
+    """`k^2 KL(teacher || student)` of two vectors of logits, in float64."""
+    log_p = log_softmax(np.asarray(teacher) / temperature)
+    log_q = log_softmax(np.asarray(student) / temperature)
+    return temperature**2 * np.sum(np.exp(log_p) * (log_p - log_q))
+
+
+def over_views(function, logits, labels):
+    """`[B]`: the mean over views of `function(steps [T, C], label)`."""
+    return np.array(
+        [
+            np.mean([function(steps, label) for steps in views])
+            for views, label in zip(logits, labels, strict=True)
+        ]
+    )

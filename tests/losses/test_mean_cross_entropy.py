@@ -22,7 +22,7 @@ def test_is_equation_4(views):
         for i in range(3)
     ]
     loss = MeanCrossEntropy()
-    result = loss.components(LABELS, {"logits": logits})["classification"]
+    result = loss.terms(LABELS, {"logits": logits})["classification"]
     np.testing.assert_allclose(
         ops.convert_to_numpy(result), expected, rtol=1e-5
     )

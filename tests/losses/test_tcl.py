@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_tcl.losses import TCL
+from keras_tcl.losses import TCL, TET, MeanCrossEntropy, TemporalContrast
 from tests.losses.reference import (
     cross_entropy,
     equation_7,
@@ -25,9 +25,9 @@ def outputs(views=1, timesteps=3):
     }
 
 
-def components(loss, y_pred, labels=LABELS):
-    terms = loss.components(labels, y_pred)
-    return {name: ops.convert_to_numpy(term) for name, term in terms.items()}
+def terms(loss, y_pred, labels=LABELS):
+    values = loss.terms(labels, y_pred)
+    return {name: ops.convert_to_numpy(v) for name, v in values.items()}
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,13 @@ def test_is_equation_8(settings, reference):
         axis=0,
     )
     loss = TCL(**{"temperature": 0.07, **settings}, weight=0.5, per_step=0)
-    result = components(loss, y_pred)
+    result = terms(loss, y_pred)
     np.testing.assert_allclose(
         result["classification"], classification, rtol=1e-5
     )
-    np.testing.assert_allclose(result["contrastive"], contrastive, rtol=1e-5)
+    np.testing.assert_allclose(
+        result["contrastive"], 0.5 * contrastive, rtol=1e-5
+    )
     np.testing.assert_allclose(
         float(loss(LABELS, y_pred)),
         np.mean(classification + 0.5 * contrastive),
@@ -74,7 +76,7 @@ def test_is_equation_8(settings, reference):
 @pytest.mark.parametrize("share", [0.25, 1])
 def test_share_of_the_cross_entropy_at_every_step(share):
     y_pred = outputs(views=2)
-    result = components(TCL(per_step=share), y_pred)["classification"]
+    result = terms(TCL(per_step=share), y_pred)["classification"]
     expected = [
         np.mean(
             [
@@ -91,22 +93,36 @@ def test_share_of_the_cross_entropy_at_every_step(share):
 
 def test_labels_play_no_part_in_the_unsupervised_term():
     loss = TCL(supervised=False)
-    result = components(loss, outputs())["contrastive"]
-    other = components(loss, outputs(), np.zeros(5))["contrastive"]
+    result = terms(loss, outputs())["contrastive"]
+    other = terms(loss, outputs(), np.zeros(5))["contrastive"]
     np.testing.assert_array_equal(result, other)
 
 
-def test_weight():
-    values = {"classification": np.ones(2), "contrastive": np.arange(2)}
-    terms = TCL(weight=3).weighted(values)
-    np.testing.assert_allclose(sum(terms.values()), [1, 4])
+@pytest.mark.parametrize("views", [1, 2])
+def test_is_the_sum_of_its_parts(views):
+    y_pred = outputs(views)
+    total = 0.5 * MeanCrossEntropy() + 0.5 * TET() + 0.3 * TemporalContrast()
+    np.testing.assert_allclose(
+        float(TCL()(LABELS, y_pred)), float(total(LABELS, y_pred)), rtol=1e-6
+    )
+
+
+def test_is_a_part_of_a_sum():
+    y_pred = outputs()
+    total = 2 * TCL(normalization="paper", per_step=0) + TET()
+    assert total.term_names == ("classification", "contrastive")
+    expected = 2 * float(TCL(normalization="paper", per_step=0)(LABELS, y_pred))
+    expected += float(TET()(LABELS, y_pred))
+    np.testing.assert_allclose(
+        float(total(LABELS, y_pred)), expected, rtol=1e-6
+    )
 
 
 def test_without_weight_needs_no_embeddings():
     loss = TCL(weight=0)
     assert TCL().needs_embeddings
     assert not loss.needs_embeddings
-    assert list(components(loss, outputs())) == ["classification"]
+    assert list(terms(loss, outputs())) == ["classification"]
     assert np.isfinite(float(loss(LABELS, outputs()["logits"])))
 
 

@@ -13,10 +13,21 @@ from keras_tcl.losses import (
     STCL,
     TCL,
     TET,
+    Distillation,
+    LatencyCrossEntropy,
     MeanCrossEntropy,
+    SelectiveTemporalAlignment,
+    SpatialSelfDistillation,
+    Strong2Weak,
+    TemporalConsistency,
+    TemporalContrast,
+    TemporalDistillation,
     TemporalLoss,
+    TemporalSelfDistillation,
+    Weak2Strong,
     temporal_contrastive,
 )
+from tests.gradients import value_and_gradients
 from tests.losses.compiled import compiled, traced_with_unknown_batch
 
 CLASSES = 3
@@ -27,12 +38,24 @@ every_loss = pytest.mark.parametrize(
     [
         MeanCrossEntropy(),
         TET(regularization=0.1),
+        LatencyCrossEntropy(weights=[1, 2]),
         TCL(),
         STCL(),
         STCL(supervised=False),
         STCL(weight=0),
+        TemporalContrast(views=2),
+        Distillation(error_aware=True),
+        TemporalDistillation(student="latency"),
+        TemporalConsistency(),
+        TemporalConsistency(teacher="mean"),
+        Strong2Weak(),
+        Weak2Strong(),
+        TemporalSelfDistillation(1),
+        SpatialSelfDistillation(),
+        SelectiveTemporalAlignment(),
+        TET() + 0.5 * TemporalDistillation() + 0.3 * TemporalContrast(),
     ],
-    ids=["MCE", "TET", "TCL", "STCL", "unsupervised", "weight0"],
+    ids=repr,
 )
 
 
@@ -46,11 +69,13 @@ def outputs(views=2, timesteps=2, samples=5, seed=0):
     return {
         "logits": normal(CLASSES),
         "embeddings": {"stage3": normal(3), "stage4": normal(3)},
+        "stage_logits": {"stage3": normal(CLASSES)},
+        "teacher": normal(CLASSES)[:, :, 0],
     }
 
 
 def values(loss, labels=LABELS, y_pred=None):
-    """Values per sample from `components`, as a model calls it."""
+    """Values per sample from `terms`, as a model calls it."""
     y_pred = outputs() if y_pred is None else y_pred
     return ops.convert_to_numpy(sum(loss.terms(labels, y_pred).values()))
 
@@ -65,7 +90,18 @@ def test_public_names():
         "TCL",
         "TET",
         "MeanCrossEntropy",
+        "Distillation",
+        "LatencyCrossEntropy",
+        "LossSum",
+        "SelectiveTemporalAlignment",
+        "SpatialSelfDistillation",
+        "Strong2Weak",
+        "TemporalConsistency",
+        "TemporalContrast",
+        "TemporalDistillation",
         "TemporalLoss",
+        "TemporalSelfDistillation",
+        "Weak2Strong",
         "temporal_contrastive",
     }
 
@@ -90,34 +126,43 @@ def test_views(loss, views):
 
 
 @every_loss
-def test_loss_is_the_reduced_total_of_its_components(loss):
+def test_loss_is_the_reduced_total_of_its_terms(loss):
     weight = np.array([0.0, 1.0, 2.0, 0.5, 3.0], "float32")
     y_pred = outputs()
-    components = loss.components(LABELS, y_pred)
-    assert list(components) == (
-        ["classification", "contrastive"]
-        if loss.needs_embeddings
-        else ["classification"]
-    )
-    for value in components.values():
+    terms = loss.terms(LABELS, y_pred)
+    assert tuple(terms) == loss.term_names
+    for value in terms.values():
         assert tuple(value.shape) == (5,)
         assert keras.backend.standardize_dtype(value.dtype) == "float32"
-    shown = {
-        name: float(loss.reduce(value, weight))
-        for name, value in components.items()
-    }
-    expected = shown["classification"]
-    if loss.needs_embeddings:
-        expected += loss.weight * shown["contrastive"]
+    shown = [float(loss.reduce(value, weight)) for value in terms.values()]
     result = float(loss(LABELS, y_pred, sample_weight=weight))
-    np.testing.assert_allclose(result, expected, rtol=1e-5)
-    total = sum(loss.weighted(components).values())
+    np.testing.assert_allclose(result, sum(shown), rtol=1e-5)
+    total = ops.convert_to_numpy(sum(terms.values()))
+    np.testing.assert_allclose(result, np.mean(total * weight), rtol=1e-5)
+
+
+@every_loss
+def test_one_view_needs_no_axis(loss):
+    y_pred = outputs(views=1)
+    without = keras.tree.map_structure(lambda x: np.squeeze(x, 1), y_pred)
     np.testing.assert_allclose(
-        result, float(loss.reduce(total, weight)), rtol=1e-6
+        values(loss, y_pred=without), values(loss, y_pred=y_pred), rtol=1e-6
     )
-    np.testing.assert_allclose(
-        result, np.mean(ops.convert_to_numpy(total) * weight), rtol=1e-5
-    )
+
+
+@every_loss
+def test_is_finite_far_from_zero(loss):
+    """Logits of float16, at its ends, and their gradients."""
+    y_pred = keras.tree.map_structure(lambda x: 6e4 * np.sign(x), outputs())
+
+    def value(*tensors):
+        given = keras.tree.pack_sequence_as(y_pred, list(tensors))
+        total = ops.sum(sum(loss.terms(LABELS, given).values()))
+        return total + sum(ops.sum(0.0 * x) for x in tensors)
+
+    result, gradients = value_and_gradients(value, keras.tree.flatten(y_pred))
+    assert np.isfinite(result)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +253,8 @@ def test_round_trip(loss):
     config = keras.saving.serialize_keras_object(loss)
     assert config["registered_name"] == f"keras_tcl>{type(loss).__name__}"
     copy = keras.saving.deserialize_keras_object(config)
-    assert type(copy) is type(loss)
+    assert type(copy) is type(loss) and repr(copy) == repr(loss)
+    np.testing.assert_array_equal(values(copy), values(loss))
     assert copy.get_config() == loss.get_config()
     assert type(loss).from_config(loss.get_config()).name == loss.name
 
@@ -255,7 +301,7 @@ def test_trains_and_reopens_with_a_plain_keras_model(loss, tmp_path):
 
 def test_base_class_is_abstract():
     with pytest.raises(NotImplementedError):
-        TemporalLoss().components(LABELS, outputs())
+        TemporalLoss().terms(LABELS, outputs())
 
 
 # --- Faults --------------------------------------------------------------
@@ -350,15 +396,27 @@ def test_invalid_labels_in_compiled_code_are_nan(loss):
     np.testing.assert_allclose(value[expected], plain[expected], rtol=1e-6)
 
 
-def test_components_may_be_overridden():
+def test_terms_may_be_overridden():
     class Doubled(MeanCrossEntropy):
-        def components(self, y_true, y_pred):
-            terms = super().components(y_true, y_pred)
+        def terms(self, y_true, y_pred):
+            terms = super().terms(y_true, y_pred)
             return {name: 2 * values for name, values in terms.items()}
 
     assert float(Doubled()(LABELS, outputs())) == pytest.approx(
         2 * float(MeanCrossEntropy()(LABELS, outputs())), rel=1e-6
     )
+
+
+def test_any_subclass_has_a_text():
+    class Odd(MeanCrossEntropy):
+        def __init__(self, matrix):
+            super().__init__()
+            self.matrix = matrix
+
+        def get_config(self):
+            return {**super().get_config(), "matrix": self.matrix, "more": 1}
+
+    assert repr(Odd(np.ones(2))) == "Odd(matrix=array([1., 1.]))"
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (5,), (5, 1, 1, 2, 3)])

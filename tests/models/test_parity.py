@@ -80,17 +80,21 @@ def build(builder, golden):
 
 class Observed(MeanCrossEntropy):
     """Also measures how far the logits of the training step are from those
-    expected, in the place of the contrastive term, which it does not have."""
+    expected, as a term of its own."""
 
     def __init__(self, expected):
         super().__init__()
         self.expected = expected
 
-    def components(self, y_true, y_pred):
+    @property
+    def term_names(self):
+        return ("classification", "deviation")
+
+    def terms(self, y_true, y_pred):
         deviation = ops.subtract(y_pred["logits"][:, 0], self.expected)
         deviation = ops.max(ops.abs(deviation), axis=(1, 2))
-        components = super().components(y_true, y_pred)
-        return {**components, "contrastive": ops.stop_gradient(deviation)}
+        terms = super().terms(y_true, y_pred)
+        return {**terms, "deviation": ops.stop_gradient(deviation)}
 
 
 def values(variables):
@@ -148,7 +152,7 @@ def test_agrees_with_spikingjelly(builder):
     model.compile(keras.optimizers.SGD(rate), Observed(logits))
     before = values(model.trainable_variables)
     model.train_on_batch(x, y)
-    deviation = model.terms["contrastive"].result()
+    deviation = model.terms.result()["deviation_loss"]
     assert float(deviation) < 1e-4 * np.abs(logits).max()
     gradients = [
         (old - new) / rate
