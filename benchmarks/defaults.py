@@ -65,8 +65,10 @@ BATCH = {"digits": 32, "cifar10": 64}
 class FirstViewClassified(STCL):
     """`STCL` that classifies the first view alone."""
 
-    def classification(self, targets: Any, logits: Any) -> Any:
-        return super().classification(targets, logits[:, :1])
+    def terms(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
+        outputs = self._outputs(y_pred)
+        first = outputs._replace(logits=outputs.logits[:, :1])
+        return super().terms(y_true, first)
 
 
 class NormalizedHead(keras_tcl.layers.ProjectionHead):
@@ -110,10 +112,12 @@ class Decay(keras.callbacks.Callback):
         self.epochs = epochs
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        loss = self.model.loss
         if epoch == 0:
-            self.weight = loss.weight
-        loss.weight = self.weight * (1 - (epoch / self.epochs) ** 2)
+            self.first = self.model.loss.get_config()
+        weight = self.first["weight"] * (1 - (epoch / self.epochs) ** 2)
+        # PyTorch's steps read it anew.
+        loss = type(self.model.loss)(**{**self.first, "weight": weight})
+        self.model.loss = loss
 
 
 def loss_of(settings: dict[str, Any]) -> Any:
