@@ -1,6 +1,8 @@
 """A network at work: what it says at every latency, and its ways out."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -44,6 +46,7 @@ class NetworkModel(TermsModel):
             for layer in graph.layers(network, PixelNormalization):
                 value_range = layer.value_range
         self.value_range = checks.value_range(value_range)
+        self._compiled_timesteps = self._timesteps_of_encodings()
         self._step_logits = Readout(self.network, latency.step_logits)
         # Made when it is asked for, and no attribute that Keras would save.
         self._layer = functools.cache(lambda: _layer_of(self))
@@ -125,7 +128,8 @@ class NetworkModel(TermsModel):
         """Number of time steps T that a still image is shown.
 
         May be set at any time: fewer steps are faster, more are usually more
-        accurate. `None` for event frames, which bring their own T.
+        accurate. `None` for event frames, which bring their own T. What is
+        compiled for one T is kept, and taken up again with it.
         """
         layers = self._encodings()
         return layers[0].timesteps if layers else None
@@ -139,9 +143,15 @@ class NetworkModel(TermsModel):
                 "the number of frames in the data. Give it recordings with "
                 f"another number of frames. Received: timesteps={value!r}."
             )
+        before = self._timesteps_of_encodings()
         for layer in layers:
             layer.timesteps = value
-        self._forget_compiled_functions()
+        now = self._timesteps_of_encodings()
+        if before == self._compiled_timesteps:
+            self._exchange_compiled_functions(before, now)
+        else:  # A layer's T was set by itself, maybe in another model.
+            self._forget_compiled_functions()
+        self._compiled_timesteps = now
         # The network may have been asked by itself.
         self.network.predict_function = self.network.test_function = None
 
@@ -263,6 +273,21 @@ class NetworkModel(TermsModel):
         """Prints the layers of the network, as `keras.Model.summary` does."""
         kwargs.setdefault("expand_nested", True)
         super().summary(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _pass_over(self, x: Any, kind: str) -> Iterator[None]:
+        before = self.timesteps
+        try:
+            with super()._pass_over(x, kind):
+                yield
+        except BaseException:
+            # A callback that has set another T is not told of the end.
+            if self.timesteps != before:
+                self.timesteps = before
+            raise
+
+    def _timesteps_of_encodings(self) -> tuple[int, ...]:
+        return tuple(layer.timesteps for layer in self._encodings())
 
     def _encodings(self) -> list[DirectEncoding]:
         return graph.layers(self.network, DirectEncoding)
