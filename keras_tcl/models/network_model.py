@@ -12,6 +12,7 @@ from keras import ops
 from keras_tcl import checks, graph, inference, inputs
 from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference import latency
+from keras_tcl.inference.calibration import calibrate
 from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import DirectEncoding, Neuron, PixelNormalization
 from keras_tcl.training.terms import TermsModel
@@ -197,6 +198,44 @@ class NetworkModel(TermsModel):
             )
         self.check_data(x)
         return latency.evaluate_timesteps(self._step_logits, x, y, batch_size)
+
+    def calibrate(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        batches: int | None = None,
+    ) -> None:
+        """Estimates the statistics of the batch normalizations anew.
+
+        For the latency that the model is to run at:
+
+        ```python
+        model.timesteps = 1
+        model.calibrate(train)
+        ```
+
+        Training leaves a moving average over its last batches, augmented, at
+        the T of the training. Here, a normalization gets mean and variance of
+        all values that it is given in one pass over the data, whatever their
+        order; all else is as in `predict`. In this pass, each batch is
+        normalized by its own statistics, as in training, so large batches
+        serve best. Nothing else changes, and nothing at all if the data fail.
+
+        Args:
+            x: Images or event frames, or a data set of them (labels in it are
+                ignored), mostly those of the training.
+            batch_size: Integer, as for `predict`.
+            batches: Integer, the number of batches that are enough. Defaults
+                to all.
+
+        Raises:
+            ValueError: If the network has no batch normalization, or an
+                argument or the data does not fit.
+        """
+        x = inputs.one_input(x)
+        self.check_data(x)
+        with self._alone():
+            calibrate(self.network, x, self.check_data, batch_size, batches)
 
     def inference_model(
         self, timesteps: int | None = None, dtype: str | None = None
