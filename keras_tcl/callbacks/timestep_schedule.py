@@ -113,8 +113,10 @@ class TimestepSchedule(keras.callbacks.Callback):
         if isinstance(self.timesteps, Mapping):
             begun = [first for first in self.timesteps if first <= epoch]
             return self.timesteps[max(begun)] if begun else self._full
-        return self.timesteps(epoch) if callable(self.timesteps) else (
-            self.timesteps
+        return (
+            self.timesteps(epoch)
+            if callable(self.timesteps)
+            else (self.timesteps)
         )
 
     def _set(self, timesteps: int) -> None:

@@ -81,7 +81,9 @@ def _moments(network: keras.Model, x: Any, keys: dict[int, str]) -> Moments:
         count = ops.cast(ops.size(x) / mean.shape[0], "float32")
         found.setdefault(keys[id(layer)], []).append((mean, variance, count))
         # As in training, for what follows to be given normalized values.
-        values = {id(v): ops.convert_to_tensor(v.value) for v in layer.variables}
+        values = {
+            id(v): ops.convert_to_tensor(v.value) for v in layer.variables
+        }
         values[id(layer.moving_mean)] = mean
         values[id(layer.moving_variance)] = variance
         mapping = [(v, values[id(v)]) for v in layer.variables]

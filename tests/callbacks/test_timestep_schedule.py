@@ -110,7 +110,7 @@ def test_equals_a_training_whose_timesteps_are_set_between_epochs():
             ops.convert_to_numpy(one), ops.convert_to_numpy(other), atol=1e-5
         )
     models[1].timesteps = 3
-    result = models[1].evaluate(x, y, verbose=0, return_dict=True)
+    result = models[1].evaluate(x, y, 4, verbose=0, return_dict=True)
     np.testing.assert_allclose(
         scheduled["val_loss"][-1], result["loss"], rtol=1e-4
     )
@@ -184,7 +184,19 @@ def test_timesteps_are_restored_after_an_exception():
 
 @pytest.mark.parametrize(
     "timesteps",
-    [0, -1, 1.5, True, "2", None, (), range(3, 1), (1, 0), {0: 0}, {0: (1, "a")}],
+    [
+        0,
+        -1,
+        1.5,
+        True,
+        "2",
+        None,
+        (),
+        range(3, 1),
+        (1, 0),
+        {0: 0},
+        {0: (1, "a")},
+    ],
 )
 def test_no_timesteps(timesteps):
     with pytest.raises(ValueError, match="must be an integer of at least 1"):

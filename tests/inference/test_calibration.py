@@ -59,7 +59,9 @@ def given_to_normalizations(model, x):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"normalization": "threshold_dependent"}], ids=["bn", "tdbn"]
+    "settings",
+    [{}, {"normalization": "threshold_dependent"}],
+    ids=["bn", "tdbn"],
 )
 def test_of_one_batch_they_are_those_of_inference(settings):
     """So what leaves a normalization has the mean beta, the deviation gamma."""
