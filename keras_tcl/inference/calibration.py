@@ -77,7 +77,10 @@ def _moments(network: keras.Model, x: Any, keys: dict[int, str]) -> Moments:
         x = ops.cast(args[0], "float32")
         rank = len(x.shape)
         axes = [i for i in range(rank) if i != layer.axis % rank]
-        mean, variance = ops.moments(x, axes)
+        # Not `ops.moments`, the difference of two numbers that may be large.
+        mean = ops.mean(x, axes, keepdims=True)
+        variance = ops.mean(ops.square(x - mean), axes)
+        mean = ops.reshape(mean, (-1,))
         count = ops.cast(ops.size(x) / mean.shape[0], "float32")
         found.setdefault(keys[id(layer)], []).append((mean, variance, count))
         # As in training, for what follows to be given normalized values.

@@ -146,7 +146,9 @@ class LIF(Neuron):
         x = ops.cast(x, "float32")
         is_first = ops.one_hot(0, x.shape[1], dtype="float32")
         is_first = ops.reshape(is_first, (1, -1, *[1] * (len(x.shape) - 2)))
-        x = x + self.current_decay * self.mean_potential * is_first
+        # A copy: PyTorch keeps it for the gradient of a learned decay.
+        u = self.mean_potential + 0.0
+        x = x + self.current_decay * u * is_first
         spikes = self._spikes(x, training)
         if training:
             self._update_mean_potential(x, spikes)

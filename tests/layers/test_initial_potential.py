@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_tcl.layers import IF, LIF, PLIF, Neuron
+from keras_tcl import kernels
+from keras_tcl.layers import IF, LIF, PLIF
 from tests.gradients import value_and_gradients
 from tests.layer_checks import run_layer_checks
 
@@ -66,21 +67,26 @@ def test_no_neuron_that_fired_has_no_potential():
     np.testing.assert_allclose(found, 0.9 * 0.375, rtol=1e-6)
 
 
+def by_steps(layer, x):
+    state = layer.resting_state((x.shape[0], x.shape[2]))
+    return kernels.over_time(layer.step, x, state)
+
+
 @pytest.mark.parametrize("cls", [LIF, PLIF])
 @pytest.mark.parametrize("reset", ["hard", "soft"])
 def test_gradients_are_those_of_the_steps(cls, reset):
     """The kernel's, of the input and of the decay, against autodiff."""
-    x, upstream = currents(4, 5, 6), currents(4, 5, 6, seed=1)
+    x = currents(4, 5, 6)
+    upstream = currents(4, 5, 6, seed=1).astype("float32")
     weights = [np.array(0.3, "float32")] if cls is PLIF else []
     results = []
-    for sequence in (cls.sequence, Neuron.sequence):
+    for sequence in (cls.sequence, by_steps):
         layer = neuron(cls, reset=reset)
-        layer.mean_potential.trainable = False
 
         def loss(x, *weights, layer=layer, sequence=sequence):
             pairs = zip(layer.trainable_variables, weights, strict=True)
             with keras.StatelessScope(state_mapping=list(pairs)):
-                return ops.sum(upstream * sequence(layer, x))
+                return ops.sum(ops.multiply(sequence(layer, x), upstream))
 
         results.append(value_and_gradients(loss, [x, *weights]))
     (value, gradients), (of_steps, gradients_of_steps) = results
