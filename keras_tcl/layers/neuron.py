@@ -123,7 +123,8 @@ class Neuron(keras.layers.Layer):
             return kernels.over_time(self._checked_step, x, state)
 
         # The scope within hides the values that a scope around it has.
-        fixed = [(v, ops.convert_to_tensor(v.value)) for v in self.trainable_variables]
+        learned = self.trainable_variables
+        fixed = [(v, ops.convert_to_tensor(v.value)) for v in learned]
 
         # What a step assigns, such as the state of a random generator, must
         # go with the loop on JAX.

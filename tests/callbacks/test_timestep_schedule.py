@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_tcl
 from keras_tcl.callbacks import TimestepSchedule
-from keras_tcl.losses import TCL
+from keras_tcl.layers import LIF, DirectEncoding, EachStep
+from keras_tcl.losses import TET
 from tests.models import tiny
 
 IS_COMPILED = keras.config.backend() != "torch"
@@ -28,22 +30,30 @@ class Seen(keras.callbacks.Callback):
     on_epoch_end = on_train_end = on_test_batch_begin
 
 
-def compiled(seed=0, **kwargs):
+def images(count=12):
+    rng = np.random.default_rng(0)
+    return rng.random((count, 2, 2, 3), "float32"), rng.integers(0, 4, count)
+
+
+def compiled(seed=0):
+    """A model of T = 3 that is compiled in a moment."""
     keras.utils.set_random_seed(seed)
-    model = tiny.network(augmenter=None, **kwargs)
-    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
-    # Op by op where a test would compile for longer than it runs.
-    model.compile(
-        optimizer, TCL(), metrics=["accuracy"], run_eagerly=IS_COMPILED
+    inputs = keras.Input((2, 2, 3))
+    x = LIF(threshold=0.5)(DirectEncoding(3)(inputs))
+    x = EachStep(keras.layers.Dense(4))(x)
+    outputs = {"stage": x, "logits": ops.mean(x, axis=(2, 3))}
+    model = keras_tcl.TCLModel(
+        keras.Model(inputs, outputs), value_range=(0, 1), augmenter=None
     )
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    model.compile(optimizer, TET(), metrics=["accuracy"])
     return model
 
 
 def fit(model, timesteps, epochs=1, seen=None, **kwargs):
-    x, y = tiny.images(12)
     callbacks = [TimestepSchedule(timesteps), *([seen] if seen else [])]
     settings = {"batch_size": 4, "verbose": 0, "shuffle": False, **kwargs}
-    return model.fit(x, y, epochs=epochs, callbacks=callbacks, **settings)
+    return model.fit(*images(), epochs=epochs, callbacks=callbacks, **settings)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +67,7 @@ def fit(model, timesteps, epochs=1, seen=None, **kwargs):
 )
 def test_curriculum(timesteps, expected):
     model, seen = compiled(), Seen()
-    fit(model, timesteps, 4, seen, validation_data=tiny.images(4))
+    fit(model, timesteps, 4, seen, validation_data=images(4))
     assert seen.steps == list(np.repeat(expected, 3))
     # Validation, the end of an epoch, and that of the training.
     assert seen.others == [3] * (4 * 2 + 1)
@@ -85,12 +95,9 @@ def test_random_timesteps_leave_other_random_numbers_as_they_are():
     assert orders[0] == orders[1] == orders[2]
 
 
-@pytest.mark.slow
 def test_equals_a_training_whose_timesteps_are_set_between_epochs():
-    x, y = tiny.images(12)
+    x, y = images()
     models = [compiled(), compiled()]
-    for model in models:
-        model.compile(model.optimizer, TCL(), metrics=["accuracy"])
     scheduled = fit(
         models[0], {0: 1, 1: 3, 2: 1}, 3, validation_data=(x, y)
     ).history
@@ -116,11 +123,9 @@ def test_equals_a_training_whose_timesteps_are_set_between_epochs():
     )
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not IS_COMPILED, reason="PyTorch compiles nothing.")
 def test_every_t_is_compiled_once(monkeypatch):
     model = compiled()
-    model.compile("sgd", TCL())
     traced = []
     outputs = type(model)._outputs
 
@@ -130,7 +135,7 @@ def test_every_t_is_compiled_once(monkeypatch):
 
     monkeypatch.setattr(type(model), "_outputs", note)
     seen = Seen()
-    data = tiny.images(12)
+    data = images()
     schedule = [1, 2, 1, 2]
     fit(model, schedule.__getitem__, 4, seen, validation_data=data)
     assert seen.steps == [1] * 3 + [2] * 3 + [1] * 3 + [2] * 3
@@ -142,7 +147,7 @@ def test_every_t_is_compiled_once(monkeypatch):
     del traced[:]
     fit(model, {0: 2})
     assert not traced
-    model.compile("sgd", TCL())
+    model.compile("sgd", TET())
     fit(model, {0: 2})
     assert {t for t, training in traced if training} == {2}
 
@@ -152,11 +157,9 @@ def results_at(model, timesteps, x, y):
     return model.evaluate(x, y, verbose=0)[0]
 
 
-@pytest.mark.slow
 def test_functions_are_those_of_the_timesteps_set():
-    x, y = tiny.images(8)
+    x, y = images(8)
     model = compiled()
-    model.compile("sgd", TCL(), metrics=["accuracy"])
     first = [results_at(model, t, x, y) for t in (1, 2, 3)]
     assert len(set(first)) == 3
     assert [results_at(model, t, x, y) for t in (1, 2, 3)] == first
@@ -174,7 +177,7 @@ class Failing(keras.callbacks.Callback):
 
 def test_timesteps_are_restored_after_an_exception():
     model = compiled()
-    x, y = tiny.images(8)
+    x, y = images(8)
     with pytest.raises(RuntimeError, match="stop"):
         model.fit(x, y, verbose=0, callbacks=[TimestepSchedule(1), Failing()])
     assert model.timesteps == 3
@@ -222,7 +225,7 @@ def test_timesteps_that_do_not_fit_the_model(timesteps):
 
 def test_event_frames_have_their_own():
     model = tiny.network(input_shape=(None, 8, 8, 2))
-    model.compile("sgd", TCL(), run_eagerly=IS_COMPILED)
+    model.compile("sgd", TET())
     x, y = tiny.recordings()
     with pytest.raises(ValueError, match="T of event frames is their number"):
         model.fit(x, y, verbose=0, callbacks=[TimestepSchedule(1)])
