@@ -110,14 +110,11 @@ class TimestepSchedule(keras.callbacks.Callback):
         self._set(self._full)
 
     def _timesteps_in(self, epoch: int) -> Any:
-        if isinstance(self.timesteps, Mapping):
-            begun = [first for first in self.timesteps if first <= epoch]
-            return self.timesteps[max(begun)] if begun else self._full
-        return (
-            self.timesteps(epoch)
-            if callable(self.timesteps)
-            else (self.timesteps)
-        )
+        timesteps = self.timesteps
+        if isinstance(timesteps, Mapping):
+            begun = [first for first in timesteps if first <= epoch]
+            return timesteps[max(begun)] if begun else self._full
+        return timesteps(epoch) if callable(timesteps) else timesteps
 
     def _set(self, timesteps: int) -> None:
         if self.model.timesteps != timesteps:
@@ -135,9 +132,7 @@ def _choices(timesteps: Any, full: int | None = None) -> list[int]:
         choices = list(timesteps)
     elif not isinstance(timesteps, (list, tuple)):
         choices = [timesteps]
-    if not checks.are_integers(choices) or max(choices) > (
-        full or max(choices)
-    ):
+    if not checks.are_integers(choices) or (full and max(choices) > full):
         raise ValueError(
             "The time steps of a `TimestepSchedule` must be an integer of at "
             f"least 1{f' and at most model.timesteps={full}' * bool(full)}, "

@@ -144,10 +144,10 @@ class FixedKeras(keras.Model):
 
     @contextlib.contextmanager
     def _new_step(self, name: str) -> Iterator[None]:
-        """For JAX, the method of a step is a function that it never traced.
+        """Within, a step's method is a function that JAX has never traced.
 
-        It takes a bound method for the one of before, and what it has
-        compiled for it, while anything keeps that.
+        For JAX, a bound method equals that of before: it would take up what
+        it has compiled for that one, as long as anything keeps it.
         """
         if keras.config.backend() != "jax" or name in vars(self):
             yield
