@@ -314,10 +314,10 @@ class NetworkModel(TermsModel):
         super().summary(*args, **kwargs)
 
     @contextlib.contextmanager
-    def _pass_over(self, x: Any, kind: str) -> Iterator[None]:
+    def _pass_over(self, *args: Any) -> Iterator[None]:
         before = self.timesteps
         try:
-            with super()._pass_over(x, kind):
+            with super()._pass_over(*args):
                 yield
         except BaseException:
             # A callback that has set another T is not told of the end.

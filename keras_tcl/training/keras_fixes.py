@@ -52,8 +52,8 @@ class FixedKeras(keras.Model):
 
     _jax_state: Any = None
     _timesteps_of_data: dict[str, int | None] = {}
-    _functions_of_timesteps: dict[Any, list[Any]] = {}
     _wanted_jit_compile: Any = "auto"
+    _functions_of_timesteps: dict[Any, list[Any]] = {}
 
     # --- 1 and 2: a pass over data ----------------------------------------
 
