@@ -321,7 +321,7 @@ class NetworkModel(TermsModel):
                 yield
         except BaseException:
             # A callback that has set another T is not told of the end.
-            if self.timesteps != before:
+            if before is not None and self.timesteps != before:
                 self.timesteps = before
             raise
 

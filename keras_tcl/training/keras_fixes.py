@@ -149,14 +149,14 @@ class FixedKeras(keras.Model):
         For JAX, a bound method equals that of before: it would take up what
         it has compiled for that one, as long as anything keeps it.
         """
-        if keras.config.backend() != "jax" or name in vars(self):
+        if keras.config.backend() != "jax" or name in self.__dict__:
             yield
             return
-        vars(self)[name] = functools.partial(getattr(self, name))
+        self.__dict__[name] = functools.partial(getattr(self, name))
         try:
             yield
         finally:
-            del vars(self)[name]
+            del self.__dict__[name]
 
     def _exchange_compiled_functions(self, before: Any, now: Any) -> None:
         """Put away those of one T and take up those of another, if any."""
