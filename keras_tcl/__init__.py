@@ -7,6 +7,7 @@ try:
     from keras_tcl import (
         analysis,
         augmentation,
+        callbacks,
         data,
         graph,
         inference,
@@ -42,6 +43,7 @@ __all__ = [
     "__version__",
     "analysis",
     "augmentation",
+    "callbacks",
     "create_model",
     "data",
     "graph",

@@ -103,7 +103,9 @@ def batches_of(data: Any) -> Iterator[tuple[Any, Any]]:
     elif isinstance(data, keras.utils.PyDataset):
         batches = (data[i] for i in range(data.num_batches))
     for batch in batches:
-        batch = keras.tree.map_structure(of_this_backend, tuple(batch))
+        if isinstance(batch, list):  # A DataLoader's.
+            batch = tuple(batch)
+        batch = keras.tree.map_structure(of_this_backend, batch)
         x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
         yield x, y
 

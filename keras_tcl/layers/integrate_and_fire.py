@@ -27,6 +27,7 @@ class IF(LIF):
         reset: As of `LIF`. Defaults to `"hard"`.
         detach_reset: As of `LIF`. Defaults to `False`.
         surrogate: As of `LIF`. Defaults to `"triangle"`.
+        **kwargs: `initial_potential`, as of `LIF`, and as for any layer.
 
     Example:
 

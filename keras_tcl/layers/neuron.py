@@ -122,12 +122,16 @@ class Neuron(keras.layers.Layer):
         if not changing:
             return kernels.over_time(self._checked_step, x, state)
 
+        # The scope within hides the values that a scope around it has.
+        learned = self.trainable_variables
+        fixed = [(v, ops.convert_to_tensor(v.value)) for v in learned]
+
         # What a step assigns, such as the state of a random generator, must
         # go with the loop on JAX.
         def step(x: Any, carry: Any) -> tuple[Any, Any]:
             state, values = carry
-            pairs = zip(changing, values, strict=True)
-            with keras.StatelessScope(state_mapping=list(pairs)) as scope:
+            pairs = [*fixed, *zip(changing, values, strict=True)]
+            with keras.StatelessScope(state_mapping=pairs) as scope:
                 spikes, state = self._checked_step(x, state)
             new = [scope.get_current_value(v) for v in changing]
             old = zip(new, values, strict=True)

@@ -35,6 +35,7 @@ class PLIF(LIF):
         reset: As of `LIF`. Defaults to `"hard"`.
         detach_reset: As of `LIF`. Defaults to `False`.
         surrogate: As of `LIF`. Defaults to `"triangle"`.
+        **kwargs: `initial_potential`, as of `LIF`, and as for any layer.
 
     Attributes:
         decay_logit: Weight `w`, a scalar.
@@ -76,6 +77,7 @@ class PLIF(LIF):
             )
 
     def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
         logit = math.log(self.decay / (1 - self.decay))
         self.decay_logit = self.add_weight(
             shape=(),

@@ -1,6 +1,8 @@
 """A network at work: what it says at every latency, and its ways out."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ from keras import ops
 from keras_tcl import checks, graph, inference, inputs
 from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference import latency
+from keras_tcl.inference.calibration import calibrate
 from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import DirectEncoding, Neuron, PixelNormalization
 from keras_tcl.training.teachers import TaughtModel
@@ -44,6 +47,7 @@ class NetworkModel(TaughtModel):
             for layer in graph.layers(network, PixelNormalization):
                 value_range = layer.value_range
         self.value_range = checks.value_range(value_range)
+        self._compiled_timesteps = self._timesteps_of_encodings()
         self._step_logits = Readout(self.network, latency.step_logits)
         # Made when it is asked for, and no attribute that Keras would save.
         self._layer = functools.cache(lambda: _layer_of(self))
@@ -125,7 +129,8 @@ class NetworkModel(TaughtModel):
         """Number of time steps T that a still image is shown.
 
         May be set at any time: fewer steps are faster, more are usually more
-        accurate. `None` for event frames, which bring their own T.
+        accurate. `None` for event frames, which bring their own T. What is
+        compiled for one T is kept, and taken up again with it.
         """
         layers = self._encodings()
         return layers[0].timesteps if layers else None
@@ -139,9 +144,15 @@ class NetworkModel(TaughtModel):
                 "the number of frames in the data. Give it recordings with "
                 f"another number of frames. Received: timesteps={value!r}."
             )
+        before = self._timesteps_of_encodings()
         for layer in layers:
             layer.timesteps = value
-        self._forget_compiled_functions()
+        now = self._timesteps_of_encodings()
+        if before == self._compiled_timesteps:
+            self._exchange_compiled_functions(before, now)
+        else:  # A layer's T was set by itself, maybe in another model.
+            self._forget_compiled_functions()
+        self._compiled_timesteps = now
         # The network may have been asked by itself.
         self.network.predict_function = self.network.test_function = None
 
@@ -187,6 +198,44 @@ class NetworkModel(TaughtModel):
             )
         self.check_data(x)
         return latency.evaluate_timesteps(self._step_logits, x, y, batch_size)
+
+    def calibrate(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        batches: int | None = None,
+    ) -> None:
+        """Estimates the statistics of the batch normalizations anew.
+
+        For the latency that the model is to run at:
+
+        ```python
+        model.timesteps = 1
+        model.calibrate(train)
+        ```
+
+        Training leaves a moving average over its last batches, augmented, at
+        the T of the training. Here, a normalization gets mean and variance of
+        all values that it is given in one pass over the data, whatever their
+        order; all else is as in `predict`. In this pass, each batch is
+        normalized by its own statistics, as in training, so large batches
+        serve best. Nothing else changes, and nothing at all if the data fail.
+
+        Args:
+            x: Images or event frames, or a data set of them (labels in it are
+                ignored), mostly those of the training.
+            batch_size: Integer, as for `predict`.
+            batches: Integer, the number of batches that are enough. Defaults
+                to all.
+
+        Raises:
+            ValueError: If the network has no batch normalization, or an
+                argument or the data does not fit.
+        """
+        x = inputs.one_input(x)
+        self.check_data(x)
+        with self._alone():
+            calibrate(self.network, x, self.check_data, batch_size, batches)
 
     def inference_model(
         self, timesteps: int | None = None, dtype: str | None = None
@@ -263,6 +312,21 @@ class NetworkModel(TaughtModel):
         """Prints the layers of the network, as `keras.Model.summary` does."""
         kwargs.setdefault("expand_nested", True)
         super().summary(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _pass_over(self, *args: Any) -> Iterator[None]:
+        before = self.timesteps
+        try:
+            with super()._pass_over(*args):
+                yield
+        except BaseException:
+            # A callback that has set another T is not told of the end.
+            if before is not None and self.timesteps != before:
+                self.timesteps = before
+            raise
+
+    def _timesteps_of_encodings(self) -> tuple[int, ...]:
+        return tuple(layer.timesteps for layer in self._encodings())
 
     def _encodings(self) -> list[DirectEncoding]:
         return graph.layers(self.network, DirectEncoding)

@@ -1,6 +1,7 @@
 """What Keras needs mending for, each with its version and reason."""
 
 import contextlib
+import functools
 import inspect
 import os
 import threading
@@ -19,6 +20,7 @@ _KINDS = (
     "optimizer_variables",
     "metrics_variables",
 )
+_PASSES = ("train", "test", "predict")
 
 
 class FixedKeras(keras.Model):
@@ -53,6 +55,7 @@ class FixedKeras(keras.Model):
     _jax_state: Any = None
     _shapes_of_data: dict[str, list[Any]] = {}
     _wanted_jit_compile: Any = "auto"
+    _functions_of_timesteps: dict[Any, list[Any]] = {}
 
     # --- 1 and 2: a pass over data ----------------------------------------
 
@@ -153,10 +156,39 @@ class FixedKeras(keras.Model):
 
     def _forget_compiled_functions(self, *kinds: str) -> None:
         """Compile anew at the next step: what they were made for changed."""
-        for kind in kinds or ("train", "test", "predict"):
+        self._functions_of_timesteps = {}
+        for kind in kinds or _PASSES:
             # Not `None`, for this may be in the middle of a pass.
             if getattr(self, f"{kind}_function", None) is not None:
-                getattr(self, f"make_{kind}_function")(force=True)
+                with self._new_step(f"{kind}_step"):
+                    getattr(self, f"make_{kind}_function")(force=True)
+
+    @contextlib.contextmanager
+    def _new_step(self, name: str) -> Iterator[None]:
+        """Within, a step's method is a function that JAX has never traced.
+
+        For JAX, a bound method equals that of before: it would take up what
+        it has compiled for that one, as long as anything keeps it.
+        """
+        if keras.config.backend() != "jax" or name in self.__dict__:
+            yield
+            return
+        self.__dict__[name] = functools.partial(getattr(self, name))
+        try:
+            yield
+        finally:
+            del self.__dict__[name]
+
+    def _exchange_compiled_functions(self, before: Any, now: Any) -> None:
+        """Put away those of one T and take up those of another, if any."""
+        names = [f"{kind}_function" for kind in _PASSES]
+        kept = dict(self._functions_of_timesteps)
+        kept[before] = [getattr(self, name) for name in names]
+        self._forget_compiled_functions()
+        for name, function in zip(names, kept.get(now, ()), strict=False):
+            if function is not None:
+                setattr(self, name, function)
+        self._functions_of_timesteps = kept
 
     def _in_order(self, logs: dict[str, Any]) -> dict[str, float]:
         """Logs of a step as floats, in the order of `test_on_batch`."""

@@ -45,11 +45,16 @@ def adaptive_model():
     return image_model(neuron=AdaptiveLIF())
 
 
+def mean_potential_model():
+    return image_model(neuron=LIF(initial_potential="running_mean"))
+
+
 MODELS = {
     "image": image_model,
     "event": event_model,
     "hidden_classifier": hidden_classifier_model,
     "own_neuron": adaptive_model,
+    "mean_potential": mean_potential_model,
 }
 
 
@@ -63,6 +68,8 @@ def stirred(model, seed=0):
             variable.assign(rng.normal(0.0, 0.2, variable.shape))
         elif variable.path.endswith("beta"):
             variable.assign(rng.normal(0.3, 0.3, variable.shape))
+        elif variable.path.endswith("mean_potential"):
+            variable.assign(0.6)
     return model
 
 

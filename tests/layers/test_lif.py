@@ -57,6 +57,7 @@ def test_defaults():
         "reset": "hard",
         "detach_reset": False,
         "surrogate": "triangle",
+        "initial_potential": "zero",
     }
 
 

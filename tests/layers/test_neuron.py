@@ -442,6 +442,26 @@ def test_random_numbers_in_a_step(timesteps):
     assert (first != second).any()
 
 
+class NoisyAndLearned(Noisy):
+    def build(self, input_shape):
+        self.gain = self.add_weight((1,), "ones", name="gain")
+
+    def step(self, x, state):
+        noise = keras.random.uniform(ops.shape(x), seed=self.generator)
+        return surrogates.spike(self.gain * x - noise, "atan"), state
+
+
+def test_a_step_that_draws_numbers_is_trained():
+    """The scope of its random state hides no weight from the trainer."""
+    inputs = keras.Input((4, 5))
+    layer = NoisyAndLearned()
+    model = keras.Model(inputs, layer(inputs))
+    model.compile("sgd", "mse")
+    x = np.full((8, 4, 5), 0.5, "float32")
+    model.fit(x, np.zeros_like(x), verbose=0)
+    assert ops.convert_to_numpy(layer.gain)[0] < 1.0
+
+
 def test_a_weight_by_position():
     class Weighted(Neuron):
         def build(self, input_shape):

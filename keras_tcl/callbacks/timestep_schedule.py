@@ -1,0 +1,143 @@
+"""Another number of time steps for each epoch or batch."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from keras_tcl import checks
+
+# An integer, or several to draw from.
+Timesteps = int | Sequence[int]
+
+
+class TimestepSchedule(keras.callbacks.Callback):
+    """Sets the number of time steps T that a model trains with.
+
+    With fewer steps than `model.timesteps`, an epoch takes less time; and a
+    network that has seen every T is accurate at more of them:
+
+    ```python
+    TimestepSchedule({0: 1, 10: 2, 20: 4})  # T = 2 from the 11th epoch on
+    TimestepSchedule(lambda epoch: min(1 + epoch // 10, 4))
+    TimestepSchedule(range(1, 5))  # T of each batch at random, from 1 to 4
+    TimestepSchedule({0: 2, 10: (2, 3, 4)})
+    ```
+
+    Only training steps have another T: validation, and what other callbacks
+    do at the end of an epoch, have that of before `fit`, and so has the model
+    after it, also after an exception. The metrics of the training are over
+    batches of whatever T they had.
+
+    Each T is compiled once, and then taken up again. Of several steps in one
+    execution (`steps_per_execution`), all have the T of the first.
+
+    Args:
+        timesteps: What T is in an epoch: an integer, or a sequence (or range)
+            of integers, of which one is drawn for each batch, all alike
+            likely; or a function of the epoch, from 0, that returns such; or
+            a dictionary of such by the epoch from which they count. (Before
+            the first one named, T is `model.timesteps`.) It is drawn from
+            Python's random numbers, which `keras.utils.set_random_seed` sets.
+
+    Raises:
+        ValueError: If a T is no integer from 1 to `model.timesteps`, or an
+            epoch none of at least 0; at the beginning of `fit` for what a
+            function returns, for a T that is too large, and for a model of
+            event frames, whose T is in the data.
+
+    Example:
+
+    >>> model = keras_tcl.models.sew_resnet([1], [4], (8, 8, 1), 10)
+    >>> model.compile("sgd", keras_tcl.losses.TET())
+    >>> x, y = np.random.randint(0, 256, (16, 8, 8, 1)), np.arange(16) % 10
+    >>> schedule = keras_tcl.callbacks.TimestepSchedule(range(1, 5))
+    >>> history = model.fit(x, y, verbose=0, callbacks=[schedule])
+    >>> model.timesteps
+    4
+
+    Reference:
+
+    - [Du et al., 2025](https://arxiv.org/abs/2503.17394), where each stage of
+      a network draws a T of its own
+    """
+
+    def __init__(
+        self,
+        timesteps: Timesteps
+        | Mapping[int, Timesteps]
+        | Callable[[int], Timesteps],
+    ) -> None:
+        super().__init__()
+        self.timesteps: Any = timesteps
+        if isinstance(timesteps, Mapping):
+            for epoch, choices in timesteps.items():
+                checks.integer("epoch", epoch, at_least=0)
+                _choices(choices)
+        elif not callable(timesteps):
+            _choices(timesteps)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        full = getattr(self.model, "timesteps", None)
+        if full is None:
+            raise ValueError(
+                "`TimestepSchedule` sets `model.timesteps`, and this model "
+                "has none to set: T of event frames is their number in the "
+                "data. Give `fit` recordings of fewer frames."
+            )
+        self._full: int = full
+        # Of all epochs: a fault in the last one shows before the first step.
+        self._choices = [
+            _choices(self._timesteps_in(epoch), full)
+            for epoch in range(self.params["epochs"])
+        ]
+        self._random = random.Random(random.getrandbits(64))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._now = self._choices[epoch]
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._set(self._random.choice(self._now))
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._set(self._full)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._set(self._full)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._set(self._full)
+
+    def _timesteps_in(self, epoch: int) -> Any:
+        timesteps = self.timesteps
+        if isinstance(timesteps, Mapping):
+            begun = [first for first in timesteps if first <= epoch]
+            return timesteps[max(begun)] if begun else self._full
+        return timesteps(epoch) if callable(timesteps) else timesteps
+
+    def _set(self, timesteps: int) -> None:
+        if self.model.timesteps != timesteps:
+            self.model.timesteps = timesteps
+
+
+def _choices(timesteps: Any, full: int | None = None) -> list[int]:
+    """The T to draw from.
+
+    Raises:
+        ValueError: If they are no integers from 1 to `full`.
+    """
+    choices = timesteps
+    if isinstance(timesteps, range):
+        choices = list(timesteps)
+    elif not isinstance(timesteps, (list, tuple)):
+        choices = [timesteps]
+    if not checks.are_integers(choices) or (full and max(choices) > full):
+        raise ValueError(
+            "The time steps of a `TimestepSchedule` must be an integer of at "
+            f"least 1{f' and at most model.timesteps={full}' * bool(full)}, "
+            "or a sequence of such, or a function of the epoch or a "
+            "dictionary {epoch: time steps} of one of these. "
+            f"Received: timesteps={timesteps!r}."
+        )
+    return [int(choice) for choice in choices]
