@@ -47,6 +47,9 @@ class NetworkModel(TaughtModel):
             for layer in graph.layers(network, PixelNormalization):
                 value_range = layer.value_range
         self.value_range = checks.value_range(value_range)
+        # Found once: each walk leaves a node at the network's tensors.
+        encodings = graph.layers(network, DirectEncoding)
+        self._encodings = lambda: encodings
         self._compiled_timesteps = self._timesteps_of_encodings()
         self._step_logits = Readout(self.network, latency.step_logits)
         # Made when it is asked for, and no attribute that Keras would save.
@@ -327,9 +330,6 @@ class NetworkModel(TaughtModel):
 
     def _timesteps_of_encodings(self) -> tuple[int, ...]:
         return tuple(layer.timesteps for layer in self._encodings())
-
-    def _encodings(self) -> list[DirectEncoding]:
-        return graph.layers(self.network, DirectEncoding)
 
 
 def _layer_of(model: NetworkModel) -> keras.Model:
