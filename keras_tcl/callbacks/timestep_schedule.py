@@ -30,6 +30,9 @@ class TimestepSchedule(keras.callbacks.Callback):
     after it, also after an exception. The metrics of the training are over
     batches of whatever T they had.
 
+    Give it before callbacks that look at the model at the end of an epoch:
+    those before it see the T of the last batch.
+
     Each T is compiled once, and then taken up again. Of several steps in one
     execution (`steps_per_execution`), all have the T of the first.
 
