@@ -28,7 +28,13 @@ def plot_report(report: Any) -> Any:
     parts = (_latency, _calibration, _confusion, _rates)
     for letter, part, ax in zip("abcd", parts, axes.flat, strict=True):
         part(report, new_axes(ax))
-        ax.set_title(f"({letter})", loc="left", fontweight="bold")
+        ax.text(
+            -0.2,
+            1.03,
+            f"({letter})",
+            fontweight="bold",
+            transform=ax.transAxes,
+        )
     return figure
 
 
@@ -69,7 +75,14 @@ def _calibration(report: Any, ax: Any) -> None:
     ax.set_ylim(0, 103)
     ax.set_xlabel("time steps used in inference, t")
     ax.set_ylabel("mean over samples, %")
-    ax.legend(handlelength=3, loc="center right")
+    ax.legend(
+        handlelength=3,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=3,
+        columnspacing=1,
+        frameon=False,
+    )
 
 
 def _confusion(report: Any, ax: Any) -> None:

@@ -70,10 +70,11 @@ def save_preset(
         key: config[key]
         for key in ("module", "class_name", "config", "registered_name")
     }
-    # A copy has no optimizer and no projection heads; and what could not be
-    # read back is not written.
+    # A copy has no optimizer and no projection heads, and needs no augmenter;
+    # and what could not be read back is not written.
     alike = _built(config, type(model), "This model cannot become a preset")
     alike.network.set_weights(model.network.get_weights())
+    alike.augmenter = None
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as name:
         made = pathlib.Path(name)
