@@ -75,13 +75,14 @@ def save_preset(
     alike = _built(config, type(model), "This model cannot become a preset")
     alike.network.set_weights(model.network.get_weights())
     alike.augmenter = None
+    own = json.loads(_as_json(dict(metadata or {})))
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as name:
         made = pathlib.Path(name)
         alike.save_weights(made / WEIGHTS)
-        facts = {**(metadata or {}), **_facts(model, made / WEIGHTS)}
-        _write_json(made / CONFIG, config)
-        _write_json(made / METADATA, facts)
+        facts = {**own, **_facts(model, made / WEIGHTS)}
+        (made / CONFIG).write_text(_as_json(config), "utf-8")
+        (made / METADATA).write_text(_as_json(facts), "utf-8")
         (made / CARD).write_text(model_card(facts, folder.name), "utf-8")
         for file in (WEIGHTS, CONFIG, METADATA, CARD):
             if file != CARD or not (folder / CARD).exists():
@@ -330,6 +331,11 @@ def _digest(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _write_json(path: pathlib.Path, content: Any) -> None:
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    path.write_text(f"{text}\n", "utf-8")
+def _as_json(content: dict[str, Any]) -> str:
+    try:
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "`metadata` must be a dictionary of what JSON knows: strings, "
+            f"numbers, lists, dictionaries ({error}). Nothing was written."
+        ) from error
