@@ -39,7 +39,7 @@ def _facts(metadata: Mapping[str, Any]) -> str:
         "network": f"`{metadata['network']}`" if "network" in metadata else "",
         "input": f"{size}, {kind}",
         "classes": metadata["classes"],
-        "time steps": metadata["timesteps"] or "any",
+        "time steps": f"{metadata['timesteps']} (any will run)",
         "parameters": f"{metadata['parameter_count']:,}",
         "saved": f"{metadata['date_saved']} with keras_tcl "
         f"{metadata['keras_tcl_version']}, Keras {metadata['keras_version']}, "

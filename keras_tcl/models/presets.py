@@ -70,11 +70,13 @@ def save_preset(
         key: config[key]
         for key in ("module", "class_name", "config", "registered_name")
     }
-    # A copy has no optimizer and no projection heads, and needs no augmenter;
-    # and what could not be read back is not written.
-    alike = _built(config, type(model), "This model cannot become a preset")
+    # What could not be read back is not written. The weights are those of a
+    # copy without optimizer, projection heads and augmenter: they fit all.
+    failure = "This model cannot become a preset"
+    _built(config, type(model), failure)
+    settings = {**config["config"], "augmenter": None}
+    alike = _built({**config, "config": settings}, type(model), failure)
     alike.network.set_weights(model.network.get_weights())
-    alike.augmenter = None
     own = json.loads(_as_json(dict(metadata or {})))
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as name:

@@ -32,7 +32,7 @@ def certain():
     model, (x, y) = networks.image_network(), tiny.images(40)
     dense = model.get_layer("classifier")
     for variable in dense.weights:
-        variable.assign(8 * keras.ops.convert_to_numpy(variable))
+        variable.assign(25 * keras.ops.convert_to_numpy(variable))
     return model, x, y
 
 
@@ -66,7 +66,7 @@ def test_equals_the_formulas(bins):
     model, x, y = certain()
     p = probabilities(model, x)
     # The test can fail: there is something to be wrong about.
-    assert 0.4 < p.max(-1).min() < 0.7 < 0.9 < p.max(-1).max()
+    assert p.max(-1).min() < 0.7 < 0.9 < p.max(-1).max()
     thresholds = (0.0, 0.6, 0.8, 0.95, 1.0)
     report = analysis.report(model, x, y, thresholds=thresholds, bins=bins)
     assert report.samples == 40

@@ -104,7 +104,7 @@ def test_events_and_a_neuron_of_ones_own(tmp_path):
         loaded.predict_timesteps(x), model.predict_timesteps(x), atol=1e-5
     )
     card = (tmp_path / "events" / "README.md").read_text()
-    assert "8x8x2, event counts" in card and "| time steps | any |" in card
+    assert "| input | 8x8x2, event counts |" in card
 
 
 def test_without_weights(preset):
@@ -191,9 +191,9 @@ def damage(folder, kind):
         content[len(content) // 2] ^= 1
         weights.write_bytes(content)
         return "model.weights.h5 is not what metadata.json"
-    if kind == "no checksum":
+    if kind == "without a checksum":
         changed(folder / "metadata.json", sha256=None)
-        return "no checksum"
+        return "has no checksum"
     if kind == "a list":
         (folder / "metadata.json").write_text("[1, 2]")
         return "metadata.json is no dictionary"
@@ -244,7 +244,7 @@ def damage(folder, kind):
         "truncated config",
         "truncated weights",
         "a flipped bit",
-        "no checksum",
+        "without a checksum",
         "a list",
         "nested",
         "another library",
@@ -297,7 +297,7 @@ def shipped(monkeypatch, tmp_path):
         "input_shape": [8, 8, 1],
         "classes": 3,
         "timesteps": 3,
-        "value_range": [0, 16],
+        "value_range": [0, 100],
         "mean": [0.3],
     }
     model = keras_tcl.sew_resnet(**arguments)
@@ -316,11 +316,11 @@ def by_name(**arguments):
 def test_a_name_brings_its_arguments(shipped):
     for model in (
         by_name(),
-        by_name(classes=3, input_shape=(8, 8, 1), value_range=(0, 16.0)),
+        by_name(classes=3, input_shape=(8, 8, 1), value_range=(0, 100.0)),
         by_name(mean=np.array([0.3]), augmenter=None, name="mine"),
         keras_tcl.TCLModel.from_preset("small"),
     ):
-        assert model.value_range == (0, 16) and model.timesteps == 3
+        assert model.value_range == (0, 100) and model.timesteps == 3
         np.testing.assert_array_equal(logits(model), logits(shipped))
     assert by_name(timesteps=2).timesteps == 2
     np.testing.assert_allclose(
@@ -352,7 +352,7 @@ def test_arguments_of_another_network_are_refused(other):
 def test_what_fits_on_request(shipped):
     with pytest.warns(UserWarning, match="dense"):
         seven = by_name(classes=7, skip_mismatch=True)
-    assert seven.classes == 7 and seven.value_range == (0, 16)
+    assert seven.classes == 7 and seven.value_range == (0, 100)
     stem = [m.network.weights[0] for m in (seven, shipped)]
     np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, stem))
     larger = by_name(input_shape=(16, 16, 1), skip_mismatch=True)
