@@ -32,7 +32,7 @@ from benchmarks.paper.checkpoints import Checkpoints
 from benchmarks.paper.optimizer import L2SGD
 from keras_tcl import analysis
 from keras_tcl.augmentation import RandomCrop
-from keras_tcl.losses import STCL, TCL
+from keras_tcl.losses import TCL
 from keras_tcl.models import count_macs
 from keras_tcl.models.presets import CARD, SHIPPED
 
@@ -85,7 +85,7 @@ RECIPES = {
             "(scikit-learn's). It is small enough for any test or lesson."
         ),
         dataset="digits",
-        loss=STCL,
+        loss=TCL,
         augmenter=lambda: RandomCrop(1),
         licence="Apache-2.0, as the package; trained on data of CC BY 4.0",
         limits=[
@@ -104,7 +104,7 @@ RECIPES = {
         augmenter=lambda: RandomCrop(2),
         licence="CC BY-SA 4.0, as the data",
         arguments={"input_shape": (None, 34, 34, 2)},
-        epochs=25,
+        epochs=12,
         limits=[
             "Trained and tested on a small part of N-MNIST, see above: the "
             "accuracy is that of these recordings, and no claim about the "
