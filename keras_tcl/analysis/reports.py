@@ -136,8 +136,9 @@ def report(
 
     Args:
         model: `keras_tcl.TCLModel`, or a network such as its `network`.
-        x: Images or event frames, or a data set of `(x, y)` batches.
-        y: Labels, integer or one-hot; left out for a data set.
+        x: Images or event frames; or a pair of them and their labels, or a
+            data set of `(x, y)` batches.
+        y: Labels, integer or one-hot, of images or event frames.
         batch_size: Integer, as for `predict`.
         class_names: Sequence of strings, for tables and plots.
         thresholds: Sequence of numbers between 0 and 1, of the early exit.
@@ -173,6 +174,8 @@ def report(
     ]
     bins = checks.integer("bins", bins)
     x = inputs.one_input(x)
+    if y is None and isinstance(x, (tuple, list)) and len(x) == 2:
+        x, y = x
     if y is None and inputs.is_array(x):
         raise ValueError(
             "Labels are missing: `report` needs `y`, or a data set of "

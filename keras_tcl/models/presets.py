@@ -27,10 +27,10 @@ WEIGHTS, CARD = "model.weights.h5", "README.md"
 SHIPPED = pathlib.Path(__file__).parents[1] / "presets"
 
 # What Keras writes for values that are no objects of a class.
-_VALUES = {
+_VALUES = (
     *("__tensor__", "__keras_tensor__", "__numpy__"),
     *("__bytes__", "__slice__", "__ellipsis__"),
-}
+)
 
 
 def list_presets(network: str | None = None) -> dict[str, dict[str, Any]]:
@@ -268,12 +268,6 @@ def _built(config: Mapping[str, Any], cls: type, failure: str) -> Any:
         ValueError: If it is none of class `cls`, has a class or function that
             is neither Keras' nor registered, or Python code.
     """
-    found = _object_of(config)
-    if not (isinstance(found, type) and issubclass(found, cls)):
-        raise ValueError(
-            f"{failure}: it is no {cls.__name__}. Received: the configuration "
-            f"of {config.get('registered_name') or config.get('class_name')!r}."
-        )
     for inner in _objects(config):
         name = inner.get("registered_name") or inner["class_name"]
         if inner["class_name"] in ("Lambda", "__lambda__"):
@@ -289,6 +283,12 @@ def _built(config: Mapping[str, Any], cls: type, failure: str) -> Any:
                 "that defines it, under `@keras.saving."
                 "register_keras_serializable()`."
             )
+    found = _object_of(config)
+    if not (isinstance(found, type) and issubclass(found, cls)):
+        raise ValueError(
+            f"{failure}: it is no {cls.__name__}. Received: the configuration "
+            f"of {config.get('registered_name') or config.get('class_name')!r}."
+        )
     try:
         # A copy, for Keras takes out what it has read.
         return keras.saving.deserialize_keras_object(
@@ -309,7 +309,7 @@ def _objects(config: Any) -> list[Mapping[str, Any]]:
         value = left.pop()
         if isinstance(value, Mapping):
             left += value.values()
-            if "class_name" in value and value["class_name"] not in _VALUES:
+            if value.get("class_name", "__bytes__") not in _VALUES:
                 found.append(value)
         elif isinstance(value, (list, tuple)):
             left += value
@@ -318,15 +318,15 @@ def _objects(config: Any) -> list[Mapping[str, Any]]:
 
 def _object_of(config: Mapping[str, Any]) -> Any:
     """The registered class of a description; one of Keras' as `True`."""
-    name, module = config.get("class_name"), config.get("module")
-    registered = config.get("registered_name")
+    keys = ("registered_name", "class_name", "module")
+    registered, name, module = (config.get(key) for key in keys)
+    if not isinstance(registered or name, str) or not isinstance(module, str):
+        return None
     found = keras.saving.get_registered_object(registered or name)
-    if found is None and (
-        str(module).split(".")[0] == "keras"
-        or (name == "function" and module == "builtins")
-    ):
-        return True
-    return found
+    of_keras = module.split(".")[0] == "keras" or (
+        (name, module) == ("function", "builtins")
+    )
+    return True if found is None and of_keras else found
 
 
 def _digest(path: pathlib.Path) -> str:

@@ -110,7 +110,9 @@ def test_a_confidence_on_the_edge_belongs_to_the_lower_bin():
     np.testing.assert_allclose(error, [(0.5 + 0.25) / 3])
 
 
-@pytest.mark.parametrize("kind", ["batches", "one-hot", "network", "events"])
+@pytest.mark.parametrize(
+    "kind", ["batches", "pair", "one-hot", "network", "events"]
+)
 def test_data_and_labels(kind):
     if kind == "events":
         model, (x, y) = networks.event_network(), tiny.recordings(10)
@@ -119,6 +121,8 @@ def test_data_and_labels(kind):
     expected = analysis.report(model, x, y).to_dict()
     if kind == "one-hot":
         report = analysis.report(model, x, np.eye(3)[y])
+    elif kind == "pair":
+        report = analysis.report(model, (x, y))
     elif kind == "network":
         report = analysis.report(model.network, x, y)
     else:

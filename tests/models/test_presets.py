@@ -177,9 +177,9 @@ def test_what_could_not_be_read_is_not_written(kind, tmp_path):
 def damage(folder, kind):
     """Spoils a preset; returns what the error is to say."""
     config, weights = folder / "config.json", folder / "model.weights.h5"
-    if kind.startswith("no "):
-        (folder / kind[3:]).unlink()
-        return kind[3:]
+    if kind in FILES:
+        (folder / kind).unlink()
+        return kind
     if kind == "truncated config":
         config.write_bytes(config.read_bytes()[:500])
         return "config.json: "
@@ -207,6 +207,12 @@ def damage(folder, kind):
             class_name="ResNetBackbone",
             registered_name="keras_hub>ResNetBackbone",
         )
+        return "uses 'keras_hub>ResNetBackbone'"
+    if kind == "no names":
+        changed(config, class_name=["a"], registered_name={"b": 1})
+        return "which is neither Keras' nor registered"
+    if kind == "empty":
+        config.write_text("{}")
         return "it is no TCLModel"
     if kind == "a plain model":
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -240,7 +246,7 @@ def damage(folder, kind):
 @pytest.mark.parametrize(
     "kind",
     [
-        *(f"no {name}" for name in FILES[1:]),
+        *FILES[1:],
         "truncated config",
         "truncated weights",
         "a flipped bit",
@@ -248,6 +254,8 @@ def damage(folder, kind):
         "a list",
         "nested",
         "another library",
+        "no names",
+        "empty",
         "a plain model",
         "a class of Python",
         "a lambda",
@@ -273,9 +281,23 @@ def test_safe_though_keras_is_told_not_to_be(preset):
         with pytest.raises(ValueError, match="Python code"):
             keras_tcl.TCLModel.from_preset(folder)
     finally:
-        from keras.src.saving import serialization_lib
+        keras.utils.clear_session()
 
-        serialization_lib.SafeModeScope(None).__enter__()
+
+def test_class(preset):
+    """Of a subclass, registered or not, and of its parent."""
+    folder, _ = preset
+
+    class Mine(keras_tcl.TCLModel):
+        pass
+
+    with pytest.raises(ValueError, match="it is no Mine"):
+        Mine.from_preset(folder)
+    with pytest.raises(ValueError, match="uses 'Mine'.*nor registered"):
+        Mine(tiny.network().network).save_to_preset(folder)
+    keras.saving.register_keras_serializable("tests")(Mine)
+    Mine(tiny.network().network).save_to_preset(folder)
+    assert type(keras_tcl.TCLModel.from_preset(folder)) is Mine
 
 
 @pytest.mark.parametrize("name", ["nothing", 3, None, "hf://user/digits"])
