@@ -30,7 +30,7 @@ def plot_report(report: Any) -> Any:
         part(report, new_axes(ax))
         ax.text(
             -0.2,
-            1.03,
+            1.12,
             f"({letter})",
             fontweight="bold",
             transform=ax.transAxes,
@@ -76,9 +76,9 @@ def _calibration(report: Any, ax: Any) -> None:
     ax.set_xlabel("time steps used in inference, t")
     ax.set_ylabel("mean over samples, %")
     ax.legend(
-        handlelength=3,
+        handlelength=2.5,
         loc="lower center",
-        bbox_to_anchor=(0.5, 1),
+        bbox_to_anchor=(0.45, 1),
         ncols=3,
         columnspacing=1,
         frameon=False,
