@@ -30,9 +30,12 @@ def probabilities(model, x):
 def certain():
     """A network whose answers are of every confidence, and its data."""
     model, (x, y) = networks.image_network(), tiny.images(40)
-    dense = model.get_layer("classifier")
-    for variable in dense.weights:
-        variable.assign(25 * keras.ops.convert_to_numpy(variable))
+    logits = model.predict_timesteps(x)
+    mean = logits.mean(axis=(0, 1))
+    factor = 1.5 / (logits - mean).std()
+    kernel, bias = model.get_layer("classifier").weights
+    kernel.assign(factor * keras.ops.convert_to_numpy(kernel))
+    bias.assign(-factor * mean)  # It was 0.
     return model, x, y
 
 
@@ -202,10 +205,8 @@ def test_bad_input():
         analysis.report(model, x, y, thresholds=(0.5, 1.5))
     with pytest.raises(ValueError, match="`bins` must be an integer"):
         analysis.report(model, x, y, bins=0)
-    model.network.get_layer("classifier").weights[0].assign(
-        np.nan
-        * keras.ops.ones_like(model.network.get_layer("classifier").weights[0])
-    )
+    kernel = model.get_layer("classifier").weights[0]
+    kernel.assign(np.full(kernel.shape, np.nan))
     with pytest.raises(ValueError, match="the weights have diverged"):
         analysis.report(model, x, y)
 
