@@ -73,7 +73,13 @@ def measure(
         ValueError: If the data or what the network answers is not finite.
     """
     outputs = reader(network, function).predict(x, batch_size)
-    invalid = ~np.isfinite(outputs["logits"]).all(axis=(1, 2))
+    check_finite(outputs["logits"])
+    return outputs["results"]
+
+
+def check_finite(logits: np.ndarray) -> None:
+    """Raises a ValueError for logits `[samples, T, classes]` not finite."""
+    invalid = ~np.isfinite(logits).all(axis=(1, 2))
     if invalid.any():
         raise ValueError(
             f"The network answers NaN or infinite values to {invalid.sum()} "
@@ -81,4 +87,3 @@ def measure(
             f"{invalid.argmax()}. Remove or mend these samples; where it is "
             "all of them, the weights have diverged."
         )
-    return outputs["results"]

@@ -138,7 +138,9 @@ class RandomAugmentation(keras.layers.Layer):
         store["seed_generator_state"] = ops.convert_to_numpy(state)
 
     def load_own_variables(self, store: Any) -> None:
-        self.seed_generator.state.assign(store["seed_generator_state"][...])
+        # Weights may be those of a model with another augmenter, or none.
+        if "seed_generator_state" in store.keys():
+            self.seed_generator.state.assign(store["seed_generator_state"][...])
 
     def get_config(self) -> dict[str, Any]:
         # Without `dtype`: it is float32 by definition.

@@ -122,6 +122,23 @@ def correct_by_latency(logits: np.ndarray, labels: Any) -> np.ndarray:
         ValueError: If there are not as many labels as samples, or labels that
             are no classes.
     """
+    labels = class_ids(labels, logits)
+    sums = np.cumsum(logits, axis=1)
+    hits = sums.argmax(-1) == labels[:, None]
+    # The largest of NaN would be class 0.
+    return (hits & np.isfinite(sums).all(-1)).sum(axis=0)
+
+
+def class_ids(labels: Any, logits: np.ndarray) -> np.ndarray:
+    """Class ids `[samples]` of labels of any kind, one for each sample.
+
+    Args:
+        labels: As for `correct_by_latency`.
+        logits: Array `[samples, ..., classes]`.
+
+    Raises:
+        ValueError: As `correct_by_latency`.
+    """
     labels = np.asarray(ops.convert_to_numpy(labels))
     validate_labels(labels, logits.shape[-1], hard=False)
     if labels.ndim == 2:
@@ -131,7 +148,4 @@ def correct_by_latency(logits: np.ndarray, labels: Any) -> np.ndarray:
             "`x` and `y` must hold the same number of samples. "
             f"Received: {len(logits)} samples, {len(labels)} labels."
         )
-    sums = np.cumsum(logits, axis=1)
-    hits = sums.argmax(-1) == labels[:, None]
-    # The largest of NaN would be class 0.
-    return (hits & np.isfinite(sums).all(-1)).sum(axis=0)
+    return labels

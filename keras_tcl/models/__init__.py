@@ -1,8 +1,10 @@
 """The trainable model and the networks of the paper."""
 
+from keras_tcl.models.cards import model_card
 from keras_tcl.models.cost import count_macs, count_parameters
 from keras_tcl.models.from_torch import load_torch_weights
 from keras_tcl.models.network import classification_network
+from keras_tcl.models.presets import list_presets
 from keras_tcl.models.registry import create_model, list_models, model_table
 from keras_tcl.models.residual import (
     resnet19,
@@ -27,8 +29,10 @@ __all__ = [
     "count_parameters",
     "create_model",
     "list_models",
+    "list_presets",
     "load_model",
     "load_torch_weights",
+    "model_card",
     "model_table",
     "resnet19",
     "sew_resnet",

@@ -15,6 +15,7 @@ from keras_tcl.inference import latency
 from keras_tcl.inference.calibration import calibrate
 from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import DirectEncoding, Neuron, PixelNormalization
+from keras_tcl.models import presets
 from keras_tcl.training.teachers import TaughtModel
 
 
@@ -310,6 +311,49 @@ class NetworkModel(TaughtModel):
         ```
         """
         return inference.Stream(self.network)
+
+    def save_to_preset(self, folder: Any, metadata: Any = None) -> None:
+        """Writes what others need to start from this model, into a folder.
+
+        `config.json`, `metadata.json`, `model.weights.h5`, and a model card
+        `README.md` where there is none. Weights and settings of the network
+        are kept; projection heads, loss and optimizer are not.
+
+        Args:
+            folder: Path of the folder, made if need be.
+            metadata: Dictionary of what can be JSON, to be told in
+                `metadata.json` and the card; see
+                `keras_tcl.models.model_card`. Defaults to `None`.
+
+        Raises:
+            ValueError: If a class in the model is neither Keras' nor
+                registered, or is a Lambda. Nothing is written.
+        """
+        presets.save_preset(self, folder, metadata)
+
+    @classmethod
+    def from_preset(cls, preset: Any, load_weights: bool = True) -> Any:
+        """Returns a trained model, ready to predict or to be compiled.
+
+        No code in the folder is run, and nothing is fetched.
+
+        Args:
+            preset: String, one of `keras_tcl.list_presets()`, or the path of
+                a folder that `save_to_preset` wrote.
+            load_weights: Boolean. If `False`, the network has random weights.
+                Defaults to `True`.
+
+        Raises:
+            ValueError: If there is no such preset, a file of it is missing or
+                damaged, or it needs a class that is not registered.
+
+        Example:
+
+        >>> model = keras_tcl.TCLModel.from_preset("digits")
+        >>> model.input_shape, model.classes, model.timesteps
+        ((None, 8, 8, 1), 10, 4)
+        """
+        return presets.load_preset(cls, preset, load_weights)
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """Prints the layers of the network, as `keras.Model.summary` does."""

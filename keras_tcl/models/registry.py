@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 import keras
 
 from keras_tcl.models.cost import count_macs, count_parameters
+from keras_tcl.models.presets import with_preset
 from keras_tcl.models.tcl_model import TCLModel
 
 
@@ -28,8 +29,8 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
     """Makes of a function that draws a network one that returns a `TCLModel`.
 
     The new function takes the arguments of both, `weights` behind
-    `timesteps`; and `dtype`, the policy under which it is drawn. What was
-    decorated stays at hand as its attribute `network`.
+    `timesteps`, by name too; and `dtype`, the policy under which it is drawn.
+    What was decorated stays at hand as its attribute `network`.
     """
     drawing = inspect.signature(draw).parameters
     training = {
@@ -55,6 +56,7 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
     @functools.wraps(draw)
     def make(*args: Any, **kwargs: Any) -> TCLModel:
         given = signature.bind(*args, **kwargs).arguments
+        given = with_preset(draw.__name__, given, drawing)
         given.setdefault("name", parameters["name"].default)
         with _dtype_policy(given.get("dtype")):
             network = draw(**{k: v for k, v in given.items() if k in drawing})

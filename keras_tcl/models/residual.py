@@ -48,9 +48,10 @@ def sew_resnet(
         classes: Integer, number of classes. Defaults to `10`.
         timesteps: Integer, number of time steps T a still image is shown.
             Event frames bring their own T. Defaults to `4`.
-        weights: Path of a `.weights.h5` file of the same network, or `None`
-            for random weights. (`keras_tcl.models.load_torch_weights` takes
-            those of PyTorch.)
+        weights: Path of a `.weights.h5` file of the same network, the name of
+            a preset (`keras_tcl.list_presets()`), whose arguments are then
+            the defaults, or `None` for random weights.
+            (`keras_tcl.models.load_torch_weights` takes those of PyTorch.)
         connection: `"add"`, `"and"` or `"iand"`. Defaults to `"add"`.
         stem: `"cifar"` (3x3 convolution) or `"imagenet"` (7x7 with stride 2,
             then max pooling) for large images. Defaults to `"cifar"`.
@@ -76,7 +77,8 @@ def sew_resnet(
 
     Raises:
         ValueError: If an argument is out of range, or `weights` does not
-            belong to this network.
+            belong to this network. (With `skip_mismatch=True`, a preset may
+            begin a network of other arguments.)
 
     Example:
 

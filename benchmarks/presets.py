@@ -1,0 +1,364 @@
+"""Train the networks that come with the package, each by one command.
+
+    KERAS_BACKEND=torch python -m benchmarks.presets digits
+    KERAS_BACKEND=torch python -m benchmarks.presets nmnist --data-dir DIR
+    KERAS_BACKEND=torch python -m benchmarks.presets cifar10 --data-dir DIR
+
+The settings were chosen beforehand (benchmarks/defaults.md), or on training
+images: `--hold-out` trains on 90 % of them, measures on the rest and ships
+nothing. Otherwise the weights of the last epoch are measured once, on the test
+images, and become `keras_tcl/presets/NAME`, with the model card written from
+what was measured, and golden logits for the tests. `presets.jsonl` beside this
+file holds a line of every run.
+
+A run that was interrupted resumes after its last whole epoch, from
+`preset_runs/NAME`.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_tcl
+from benchmarks.paper.checkpoints import Checkpoints
+from benchmarks.paper.optimizer import L2SGD
+from keras_tcl import analysis
+from keras_tcl.augmentation import RandomCrop
+from keras_tcl.losses import TCL
+from keras_tcl.models import count_macs
+from keras_tcl.models.presets import CARD, SHIPPED
+
+ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = pathlib.Path(__file__).with_suffix(".jsonl")
+GOLDEN = ROOT / "tests" / "models" / "golden" / "presets"
+
+# Joules of one operation in float32 at 45 nm: Horowitz, "Computing's energy
+# problem", ISSCC 2014.
+ADDITION, MULTIPLICATION_AND_ADDITION = 0.9e-12, 4.6e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How one preset is trained.
+
+    Attributes:
+        description: String, what it is.
+        dataset: String, a name of `keras_tcl.data`.
+        loss: Function that makes the loss.
+        augmenter: Function that makes the augmenter; or a recipe's name.
+        licence: String, that of the weights.
+        network: String, a name of `keras_tcl.list_models()`.
+        arguments: Dictionary, those of the network that are not the data's.
+        rate: Float, the highest learning rate.
+        warmup: Float, the part of the training in which the rate rises; it
+            falls to 0 in a cosine after that.
+        epochs, batch_size: Integers.
+        limits: Sequence of strings, what not to expect.
+    """
+
+    description: str
+    dataset: str
+    loss: Callable[[], Any]
+    augmenter: Callable[[], Any] | str
+    licence: str
+    network: str = "sew_resnet8"
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    rate: float = 0.2
+    warmup: float = 0.0
+    epochs: int = 40
+    batch_size: int = 32
+    limits: Sequence[str] = ()
+
+
+RECIPES = {
+    "digits": Recipe(
+        description=(
+            "A SEW-ResNet-8 that reads handwritten digits of 8 x 8 pixels "
+            "(scikit-learn's). It is small enough for any test or lesson."
+        ),
+        dataset="digits",
+        loss=TCL,
+        augmenter=lambda: RandomCrop(1),
+        licence="Apache-2.0, as the package; trained on data of CC BY 4.0",
+        limits=[
+            "It knows centred digits of that one collection: it is for trying "
+            "the package out, and for fine-tuning on other tiny images.",
+            "Loss and learning rate were chosen in trainings on 400 digits, "
+            "measured on others out of all 1,797, those of `test` among them "
+            "(benchmarks/defaults.md): the accuracy may be a little too good.",
+            "One training with one seed.",
+        ],
+    ),
+    "nmnist": Recipe(
+        description=(
+            "A SEW-ResNet-8 that reads digits seen by an event camera "
+            "(N-MNIST), as frames of counts, from a part of its recordings."
+        ),
+        dataset="nmnist",
+        loss=TCL,
+        augmenter=lambda: RandomCrop(2),
+        licence="CC BY-SA 4.0, as the data",
+        arguments={"input_shape": (None, 34, 34, 2)},
+        epochs=12,
+        limits=[
+            "Trained and tested on a small part of N-MNIST, see above: the "
+            "accuracy is that of these recordings, and no claim about the "
+            "data set, on which published networks reach more than 99 %.",
+            "Frames cut into time steps of equally many events; others are "
+            "another task.",
+            "One training with one seed.",
+        ],
+    ),
+    "cifar10": Recipe(
+        description="A SEW-ResNet-8 for the photographs of CIFAR-10.",
+        dataset="cifar10",
+        loss=TCL,
+        augmenter="cifar",
+        licence="Apache-2.0, as the package",
+        rate=0.4,
+        warmup=0.3,
+        epochs=30,
+        batch_size=64,
+        limits=[
+            "A small network and a short training: for what is possible, see "
+            "the README's networks.",
+            "One training with one seed.",
+        ],
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("--data-dir", help="the folder of the data sets")
+    parser.add_argument("--hold-out", action="store_true", help="ship nothing")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--runs", type=pathlib.Path, default="preset_runs")
+    parser.add_argument("--presets", type=pathlib.Path, default=SHIPPED)
+    parser.add_argument("--golden", type=pathlib.Path, default=GOLDEN)
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    recipe = RECIPES[options.name]
+    if options.epochs:
+        recipe = dataclasses.replace(recipe, epochs=options.epochs)
+    splits = ("train[:90%]", "train[90%:]") if options.hold_out else None
+    train, test = (
+        keras_tcl.data.source(recipe.dataset, split, options.data_dir)
+        for split in splits or ("train", "test")
+    )
+    run = options.runs / f"{options.name}{'-held-out' * options.hold_out}"
+    model, seconds = trained(recipe, train, run)
+    info = train.info
+    measured = analysis.report(
+        model,
+        keras_tcl.data.Batches(test, recipe.batch_size),
+        class_names=info.class_names,
+    )
+    print(measured)
+    line = {
+        "name": options.name,
+        "tested_on": splits[1] if splits else "test",
+        "seconds": round(seconds),
+        "commit": commit(),
+        "epochs": recipe.epochs,
+        "samples": measured.samples,
+        "accuracy": measured.accuracy.round(4).tolist(),
+    }
+    with open(options.results, "a") as file:
+        print(json.dumps(line), file=file)
+    if splits:
+        return
+    folder = options.presets / options.name
+    (folder / CARD).unlink(missing_ok=True)
+    metadata = {
+        "description": recipe.description,
+        "network": recipe.network,
+        "arguments": network_arguments(recipe, info),
+        "licence": recipe.licence,
+        "results": {
+            **measured.to_dict(),
+            "energy": energy(model, test, recipe.batch_size),
+        },
+        "data": {
+            "name": info.name,
+            "trained_on": f"{len(train):,} samples, all of `train`",
+            "tested_on": f"{len(test):,} samples, all of `test`",
+            "the_data_set_has": ", ".join(
+                f"{count:,} in `{split}`"
+                for split, count in keras_tcl.data.info(
+                    info.name
+                ).splits.items()
+            ),
+            **info.notes,
+            "licence": info.licence,
+            "citation": info.citation,
+        },
+        "recipe": recipe_facts(recipe, model),
+        "origin": {
+            "command": f"`python -m benchmarks.presets {options.name}`",
+            "commit": commit(),
+            "training": f"{seconds:.0f} s",
+            "licence": recipe.licence,
+        },
+        "limits": list(recipe.limits),
+    }
+    model.save_to_preset(folder, metadata)
+    write_golden(model, options.golden / f"{options.name}.npz")
+    print(f"wrote {folder}")
+
+
+def network_arguments(recipe: Recipe, info: Any) -> dict[str, Any]:
+    """The arguments of the network: the data's, and the recipe's."""
+    return {**info.network_arguments(), **recipe.arguments}
+
+
+def trained(
+    recipe: Recipe, train: Any, run: pathlib.Path
+) -> tuple[keras_tcl.TCLModel, float]:
+    """The model after its last epoch, and how many seconds that took."""
+    checkpoints = Checkpoints(run)
+    restored = checkpoints.restore()
+    progress = {"epochs": 0, "seconds": 0.0}
+    if restored is not None:
+        model, progress = restored
+    data = keras_tcl.data.Batches(
+        train,
+        recipe.batch_size,
+        shuffle=True,
+        drop_remainder=True,
+        initial_epoch=progress["epochs"],
+    )
+    if restored is None:
+        keras.utils.set_random_seed(0)
+        model = compiled(recipe, train.info, len(data))
+    start = time.monotonic() - progress["seconds"]
+
+    def save(epoch: int, logs: Any) -> None:
+        progress = {
+            "epochs": epoch + 1,
+            "seconds": time.monotonic() - start,
+            "backend": keras.config.backend(),
+        }
+        checkpoints.save(model, progress)
+
+    if progress["epochs"] >= recipe.epochs:
+        return model, progress["seconds"]
+    model.fit(
+        data,
+        epochs=recipe.epochs,
+        initial_epoch=progress["epochs"],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=save)],
+    )
+    return model, time.monotonic() - start
+
+
+def compiled(recipe: Recipe, info: Any, steps: int) -> keras_tcl.TCLModel:
+    """The network with its loss and optimizer, before the first step."""
+    augmenter: Any = recipe.augmenter
+    model = keras_tcl.create_model(
+        recipe.network,
+        **network_arguments(recipe, info),
+        augmenter=augmenter() if callable(augmenter) else augmenter,
+    )
+    steps *= recipe.epochs
+    rising = round(recipe.warmup * steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        recipe.rate / 25 if rising else recipe.rate,
+        steps - rising,
+        warmup_target=recipe.rate if rising else None,
+        warmup_steps=rising,
+    )
+    model.compile(L2SGD(rate), recipe.loss(), metrics=["accuracy"])
+    return model
+
+
+def recipe_facts(recipe: Recipe, model: keras_tcl.TCLModel) -> dict[str, Any]:
+    """What a reader needs to know to train it again."""
+    loss = model.loss
+    settings = {
+        name: value
+        for name, value in loss.get_config().items()
+        if name not in ("name", "dtype", "reduction")
+    }
+    augmenter = recipe.augmenter
+    if not isinstance(augmenter, str):
+        augmenter = type(model.augmenter).__name__
+        augmenter += f"({model.augmenter.padding})"
+    rises = f"rises in the first {recipe.warmup:.0%} and " * bool(recipe.warmup)
+    return {
+        "loss": f"{type(loss).__name__}, {settings}",
+        "optimizer": f"SGD, momentum {model.optimizer.momentum}, "
+        f"L2 {model.optimizer.l2}",
+        "learning_rate": f"{recipe.rate}, {rises}falls to 0 in a cosine",
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "augmentation": augmenter,
+        "weights_of": "the last epoch",
+        "seed": 0,
+    }
+
+
+def energy(
+    model: keras_tcl.TCLModel, source: Any, batch_size: int
+) -> dict[str, Any]:
+    """A rough estimate of operations and joules at every latency."""
+    data = keras_tcl.data.Batches(source, batch_size)
+    rates = analysis.firing_rates(model, data, by="model")["model"]
+    macs = count_macs(model)
+    operations = np.cumsum(rates) * macs
+    dense = MULTIPLICATION_AND_ADDITION * macs
+    return {
+        "operations": operations.tolist(),
+        "joules": (ADDITION * operations).tolist(),
+        "method": (
+            "The energy is a rough estimate for one sample: of the "
+            f"{macs / 1e6:.2f} million multiply-accumulate operations of a "
+            "step, the share that is the mean firing rate of all neurons at "
+            f"that step counts, as an addition of {1e12 * ADDITION:g} pJ "
+            "(float32 at 45 nm, Horowitz 2014). The first layer, whose inputs "
+            "are no spikes, is counted like the others; memory is not. A "
+            "network of this shape without spikes would take "
+            f"{1e6 * dense:.2f} µJ, at "
+            f"{1e12 * MULTIPLICATION_AND_ADDITION:g} pJ an operation."
+        ),
+    }
+
+
+def write_golden(model: keras_tcl.TCLModel, path: pathlib.Path) -> None:
+    """Logits of made-up inputs, for every backend to agree with."""
+    random = np.random.default_rng(0)
+    shape = (8, *(size or 4 for size in model.sample_shape))
+    if model.takes_events:
+        x = random.poisson(0.5, shape).astype("uint8")
+    else:
+        low, high = map(int, model.value_range)
+        x = random.integers(low, high + 1, shape, "uint8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, x=x, logits=model.predict_timesteps(x))
+
+
+def commit() -> str:
+    """The commit that this runs at, with `-dirty` if files differ from it."""
+    words = ["git", "describe", "--always", "--abbrev=12", "--dirty"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def rewrite_cards() -> None:
+    """Write the cards of all presets anew, after a change of their layout."""
+    for name, metadata in keras_tcl.list_presets().items():
+        card = keras_tcl.models.model_card(metadata, name)
+        (SHIPPED / name / CARD).write_text(card, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

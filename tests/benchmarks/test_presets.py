@@ -1,0 +1,86 @@
+"""The script that trains the presets, at a size of seconds."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")  # The digits.
+
+import keras_tcl
+from benchmarks import presets
+from keras_tcl.losses import TCL
+
+
+@pytest.fixture(autouse=True)
+def smaller(monkeypatch):
+    recipe = dataclasses.replace(
+        presets.RECIPES["digits"],
+        loss=TCL,
+        epochs=2,
+        batch_size=128,
+        warmup=0.3,
+    )
+    monkeypatch.setitem(presets.RECIPES, "digits", recipe)
+
+
+def command(folder, *further):
+    places = ("runs", "presets", "golden", "results")
+    paths = [w for p in places for w in (f"--{p}", str(folder / p))]
+    return ["digits", *paths, *further]
+
+
+def results(folder):
+    return [json.loads(k) for k in (folder / "results").open()]
+
+
+def test_one_command_makes_a_preset(tmp_path):
+    presets.main(command(tmp_path))
+    folder = tmp_path / "presets" / "digits"
+    model = keras_tcl.TCLModel.from_preset(folder)
+    golden = np.load(tmp_path / "golden" / "digits.npz")
+    np.testing.assert_allclose(
+        model.predict_timesteps(golden["x"]), golden["logits"], atol=1e-5
+    )
+    facts = json.loads((folder / "metadata.json").read_text())
+    test = keras_tcl.data.load("digits", "test")
+    np.testing.assert_allclose(
+        facts["results"]["accuracy"], model.evaluate_timesteps(test)
+    )
+    energy = facts["results"]["energy"]
+    rates = keras_tcl.analysis.firing_rates(model, test, by="model")["model"]
+    macs = keras_tcl.models.count_macs(model)
+    assert energy["operations"][0] == pytest.approx(macs * rates[0])
+    assert energy["joules"][-1] == pytest.approx(0.9e-12 * macs * rates.sum())
+    card = (folder / "README.md").read_text()
+    assert card == keras_tcl.models.model_card(facts, "digits")
+    for part in ("## Results", "## Data", "## Recipe", "## Origin", "## Lim"):
+        assert part in card
+    (line,) = results(tmp_path)
+    assert line["tested_on"] == "test" and line["epochs"] == 2
+    # A preset of its own arguments: a network of its name is the same.
+    built = keras_tcl.create_model(facts["network"], **facts["arguments"])
+    built.load_weights(folder / "model.weights.h5")
+    np.testing.assert_allclose(
+        built.predict_timesteps(golden["x"]), golden["logits"], atol=1e-5
+    )
+
+
+def test_resumes_where_it_was_interrupted(tmp_path, monkeypatch):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    presets.main(command(whole, "--hold-out"))
+    save = presets.Checkpoints.save
+
+    def killed(self, model, progress):
+        save(self, model, progress)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(presets.Checkpoints, "save", killed)
+        presets.main(command(broken, "--hold-out"))
+    presets.main(command(broken, "--hold-out"))
+    (once,), (twice,) = results(whole), results(broken)
+    assert once["accuracy"] == pytest.approx(twice["accuracy"], abs=0.02)
+    assert once["tested_on"] == "train[90%:]"
+    assert not (broken / "presets").exists()
