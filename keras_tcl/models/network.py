@@ -7,7 +7,7 @@ import keras
 
 from keras_tcl import checks, graph
 from keras_tcl.graph import LOGITS
-from keras_tcl.layers import Classifier, PixelNormalization
+from keras_tcl.layers import Classifier, Neuron, PixelNormalization
 
 
 def classification_network(
@@ -116,3 +116,26 @@ def rescaled(x: Any, value_range: Any, mean: Any, std: Any) -> Any:
     """Pixels normalized; event frames, which are counts, as they are."""
     layer = PixelNormalization(value_range, mean, std, name="rescaling")
     return layer(x) if len(x.shape) == 4 else x
+
+
+def dtype_policy_of(network: keras.Model, dtype: Any) -> Any:
+    """The dtype policy of a network's neurons.
+
+    Raises:
+        ValueError: If another one is asked for.
+    """
+    neurons = graph.layers(network, Neuron)
+    if not neurons:
+        return dtype
+    policy = neurons[0].dtype_policy
+    wanted = policy if dtype is None else keras.dtype_policies.get(dtype)
+    if wanted.compute_dtype not in {x.compute_dtype for x in neurons}:
+        raise ValueError(
+            "The layers of a network have their dtype from when it was drawn, "
+            f"and the neurons of this one compute in {policy.compute_dtype}. "
+            "Give `dtype` to the function that draws it "
+            "(`keras_tcl.sew_resnet18(dtype=...)`), or call "
+            "`keras.config.set_dtype_policy` before you draw your own. "
+            f"Received: dtype={wanted.name!r}."
+        )
+    return wanted

@@ -14,8 +14,9 @@ from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference import latency
 from keras_tcl.inference.calibration import calibrate
 from keras_tcl.inference.readout import Readout
-from keras_tcl.layers import DirectEncoding, Neuron, PixelNormalization
+from keras_tcl.layers import DirectEncoding, PixelNormalization
 from keras_tcl.models import presets
+from keras_tcl.models.network import dtype_policy_of
 from keras_tcl.training.teachers import TaughtModel
 
 
@@ -41,7 +42,7 @@ class NetworkModel(TaughtModel):
         **kwargs: Any,
     ) -> None:
         network = check_network(network)
-        super().__init__(dtype=_policy_of(network, dtype), **kwargs)
+        super().__init__(dtype=dtype_policy_of(network, dtype), **kwargs)
         self.network = network
         if value_range is None:
             value_range = (0, 255)
@@ -382,26 +383,3 @@ def _layer_of(model: NetworkModel) -> keras.Model:
     # The graph was drawn with one T and runs with any other.
     layer.input_spec = keras.InputSpec(ndim=len(model.input_shape))
     return layer
-
-
-def _policy_of(network: keras.Model, dtype: Any) -> Any:
-    """The dtype policy of a network's neurons.
-
-    Raises:
-        ValueError: If another one is asked for.
-    """
-    neurons = graph.layers(network, Neuron)
-    if not neurons:
-        return dtype
-    policy = neurons[0].dtype_policy
-    wanted = policy if dtype is None else keras.dtype_policies.get(dtype)
-    if wanted.compute_dtype not in {x.compute_dtype for x in neurons}:
-        raise ValueError(
-            "The layers of a network have their dtype from when it was drawn, "
-            f"and the neurons of this one compute in {policy.compute_dtype}. "
-            "Give `dtype` to the function that draws it "
-            "(`keras_tcl.sew_resnet18(dtype=...)`), or call "
-            "`keras.config.set_dtype_policy` before you draw your own. "
-            f"Received: dtype={wanted.name!r}."
-        )
-    return wanted
