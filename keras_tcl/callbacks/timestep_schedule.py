@@ -27,11 +27,9 @@ class TimestepSchedule(keras.callbacks.Callback):
 
     Only training steps have another T: validation, and what other callbacks
     do at the end of an epoch, have that of before `fit`, and so has the model
-    after it, also after an exception. The metrics of the training are over
-    batches of whatever T they had.
-
-    Give it before callbacks that look at the model at the end of an epoch:
-    those before it see the T of the last batch.
+    after it, also after an exception. Within an epoch, other callbacks see the
+    T of the batch. The metrics of the training are over batches of whatever T
+    they had.
 
     Each T is compiled once, and then taken up again. Of several steps in one
     execution (`steps_per_execution`), all have the T of the first.
@@ -65,6 +63,9 @@ class TimestepSchedule(keras.callbacks.Callback):
     - [Du et al., 2025](https://arxiv.org/abs/2503.17394), where each stage of
       a network draws a T of its own
     """
+
+    # Others are to see, at the end of an epoch, the T of the model.
+    goes_first = True
 
     def __init__(
         self,
@@ -107,9 +108,6 @@ class TimestepSchedule(keras.callbacks.Callback):
         self._set(self._full)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._set(self._full)
-
-    def on_train_end(self, logs: Any = None) -> None:
         self._set(self._full)
 
     def _timesteps_in(self, epoch: int) -> Any:

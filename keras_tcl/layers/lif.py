@@ -112,6 +112,13 @@ class LIF(Neuron):
 
     def build(self, input_shape: Any) -> None:
         if self.initial_potential == "running_mean":
+            if type(self).sequence is not LIF.sequence:
+                raise ValueError(
+                    "A neuron with a step of its own has no running mean of "
+                    "its potential: write `initial_state` in place of "
+                    '`initial_potential="running_mean"`. '
+                    f"Received: {type(self).__name__}."
+                )
             self.mean_potential = self.add_weight(
                 shape=(),
                 initializer="zeros",

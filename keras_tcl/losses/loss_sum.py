@@ -77,6 +77,13 @@ class LossSum(TemporalLoss):
 
     def classified_stages(self, stages: list[str]) -> list[str]:
         wanted = [x.classified_stages(stages) for x, _ in self._counted]
+        wanted = [group for group in wanted if group]
+        if any(group != wanted[0] for group in wanted):
+            raise ValueError(
+                "The losses of a sum must have weak classifiers of the same "
+                "stages; name them all in one loss. Received: losses of the "
+                f"stages {wanted}."
+            )
         return list(_union(wanted))
 
     def teachers(self) -> list[keras.Model]:
@@ -122,7 +129,12 @@ class LossSum(TemporalLoss):
 
 def _parts(losses: Any, weights: Any) -> tuple[list[TemporalLoss], list[float]]:
     """Losses and weights that have been checked, sums taken apart."""
-    losses = list(losses)
+    for name, value in (("losses", losses), ("weights", weights)):
+        if not isinstance(value, (list, tuple, type(None))):
+            raise ValueError(
+                f"`{name}` of a sum must be a list. Received: {value!r}."
+            )
+    losses = list(losses or [])
     weights = [1.0] * len(losses) if weights is None else list(weights)
     if not losses or len(losses) != len(weights):
         raise ValueError(

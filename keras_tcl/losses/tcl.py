@@ -95,11 +95,13 @@ class TCL(LossSum):
             [1.0 - share, share, weight],
             name or type(self).__name__.lower(),
         )
-        self.temperature = contrast.temperature
-        self.weight = self.weights[-1]
-        self.normalization = contrast.normalization
-        self.per_step = share
-        self.supervised = contrast.supervised
+
+    # Its losses were made with them: to set one would not change these.
+    weight = property(lambda self: self.weights[-1])
+    per_step = property(lambda self: self.weights[1])
+    temperature = property(lambda self: self.losses[-1].temperature)
+    normalization = property(lambda self: self.losses[-1].normalization)
+    supervised = property(lambda self: self.losses[-1].supervised)
 
     def terms(self, y_true: Any, y_pred: Any) -> dict[str, Any]:
         outputs = self._outputs(y_pred)

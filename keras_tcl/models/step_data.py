@@ -46,6 +46,24 @@ def _check_teacher(teacher: Any, sample_shape: Any, classes: int) -> None:
             f"{classes} classes, of shape (batch, {classes}). It returns "
             + (f"shape {tuple(shape)}." if shape else f"{type(logits)}.")
         )
+    if _ends_in_probabilities(teacher):
+        raise ValueError(
+            f"The teacher {teacher.name!r} returns probabilities, and a loss "
+            "reads logits, which are softened before they are compared. Set "
+            "`teacher.layers[-1].activation = None`, or make a `keras.Model` "
+            "that ends before its softmax."
+        )
+
+
+def _ends_in_probabilities(model: Any) -> bool:
+    """Whether a softmax or sigmoid is seen at the end of a model."""
+    outputs = getattr(model, "outputs", None)
+    if not outputs:
+        return False
+    last = outputs[0]._keras_history.operation
+    functions = keras.activations.softmax, keras.activations.sigmoid
+    is_layer = isinstance(last, keras.layers.Softmax)
+    return is_layer or getattr(last, "activation", None) in functions
 
 
 def check_views(x: Any, loss: Any, has_augmenter: bool) -> None:

@@ -174,7 +174,11 @@ class TCLModel(NetworkModel):
         """What a temporal loss compares: of each view, stage and time step."""
         views, count = self._views(x) if training else self._one_view(x)
         # First: what it keeps for a gradient, it forgets again.
-        taught = self._taught(views)
+        token = _evaluating.set(False)  # A teacher predicts.
+        try:
+            taught = self._taught(views)
+        finally:
+            _evaluating.reset(token)
         if not training or self._remat is None:
             outputs = graph.run(self.network, views, training)
         else:

@@ -234,7 +234,9 @@ class GuardedModel(FixedKeras):
         looks = self._looks_at_next_batch
         guard = _Guard(self._warn_of_dark, looks, self._state_of_weights)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = [guard, *keras.tree.flatten(callbacks or [])]
+            callbacks = keras.tree.flatten(callbacks or [])
+            callbacks.sort(key=lambda x: not getattr(x, "goes_first", False))
+            callbacks = [guard, *callbacks]
             return super().fit(*given[:5], callbacks, *args, **kwargs)
         guard.set_model(self)
         callbacks.callbacks.insert(0, guard)  # Others are to see no counts.

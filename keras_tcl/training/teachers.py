@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tcl.losses import TemporalLoss
+from keras_tcl.training.keras_fixes import clear_losses
 from keras_tcl.training.terms import TermsModel
 
 
@@ -28,7 +29,10 @@ class TaughtModel(TermsModel):
         """
         loss = getattr(self, "loss", None)
         for teacher in self._teachers():
-            return {"teacher": ops.stop_gradient(teacher(x, training=False))}
+            logits = ops.stop_gradient(teacher(x, training=False))
+            # Keras clears those of the outermost model, and of its layers.
+            clear_losses(teacher)
+            return {"teacher": logits}
         if isinstance(loss, TemporalLoss) and "teacher" in loss.needs:
             raise ValueError(
                 f"The loss {loss.name!r} has no teacher: a file holds a loss "

@@ -230,3 +230,18 @@ def test_event_frames_have_their_own():
     x, y = tiny.recordings()
     with pytest.raises(ValueError, match="T of event frames is their number"):
         model.fit(x, y, verbose=0, callbacks=[TimestepSchedule(1)])
+
+
+@pytest.mark.parametrize("schedule_first", [True, False])
+def test_epochs_end_with_the_models_own_timesteps(schedule_first):
+    """Without a validation, that would set them; in any order of callbacks."""
+    model, seen = compiled(), Seen()
+    callbacks = [TimestepSchedule({0: 1, 1: 2}), seen]
+    model.fit(
+        *images(),
+        epochs=2,
+        batch_size=4,
+        verbose=0,
+        callbacks=callbacks if schedule_first else callbacks[::-1],
+    )
+    assert seen.others == [3, 3, 3]

@@ -338,3 +338,49 @@ def test_refuses_missing_logits_of_stages_or_others():
     y_pred = {"logits": LOGITS, "stage_logits": {"a": STAGE[:, :, :, :2]}}
     with pytest.raises(ValueError, match="stage 'a' must share all axes with"):
         SpatialSelfDistillation()(LABELS, y_pred)
+
+
+def aligned(steps, t):
+    """What a step is to learn from the others, by confidence and likeness."""
+    others = [s for s in range(3) if s != t]
+    scores = []
+    for s in others:
+        log_p = log_softmax(steps[s])
+        confidence = 1 + np.sum(np.exp(log_p) * log_p) / np.log(3)
+        lengths = np.linalg.norm(steps[t]) * np.linalg.norm(steps[s])
+        scores.append(confidence * (steps[t] @ steps[s]) / lengths)
+    weights = np.exp(scores) / np.sum(np.exp(scores))
+    return weights @ steps[others]
+
+
+def consistent_view(steps, fixed):
+    pairs = [(t, s) for t, s in np.ndindex(3, 3) if t != s]
+    return np.mean([distillation(steps[t], fixed[s], 4.0) for t, s in pairs])
+
+
+def aligned_view(steps, fixed):
+    return np.mean(
+        [distillation(steps[t], aligned(fixed, t), 3.0) for t in range(3)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_view"),
+    [
+        (TemporalConsistency, consistent_view),
+        (SelectiveTemporalAlignment, aligned_view),
+    ],
+    ids=["consistency", "alignment"],
+)
+def test_no_gradient_reaches_the_other_steps(kind, of_view):
+    loss = kind(reduction="sum")
+    _, (gradient,) = value_and_gradients(
+        lambda x: loss(LABELS, {"logits": x}), [LOGITS]
+    )
+    expected = finite_differences(
+        lambda logits: sum(
+            of_view(logits[i, v], LOGITS[i, v]) / 2 for i, v in np.ndindex(4, 2)
+        ),
+        LOGITS,
+    )
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4)

@@ -152,3 +152,9 @@ def test_sample_weight_scales_the_samples_own_terms():
 def test_refuses_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         TCL(**settings)
+
+
+@pytest.mark.parametrize("name", ["weight", "temperature", "per_step"])
+def test_settings_cannot_drift_from_the_losses(name):
+    with pytest.raises(AttributeError):
+        setattr(TCL(), name, 0.5)

@@ -204,9 +204,69 @@ def test_a_spiking_teacher():
     assert logs["distillation_loss"] > 0
 
 
+def test_a_spiking_teacher_in_evaluation():
+    teacher = tiny.network(timesteps=2)
+    model = compiled(TET() + Distillation(teacher))
+    x, y = tiny.images(4)
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    y_pred = {
+        "logits": model.predict_timesteps(x),
+        "teacher": teacher.predict(x, verbose=0),
+    }
+    expected = float(Distillation()(y, y_pred))
+    assert logs["distillation_loss"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_teacher_that_is_the_model_itself():
+    model = compiled(TET())
+    model.compile("sgd", TET() + Distillation(model), run_eagerly=EAGER)
+    logs = model.evaluate(*tiny.images(4), verbose=0, return_dict=True)
+    assert np.isfinite(logs["distillation_loss"])
+
+
+class Square(Distillation):
+    def values(self, targets, outputs):
+        square = ops.mean(ops.square(outputs.teacher), axis=-1)
+        return square + 0.0 * ops.mean(outputs.logits, axis=(2, 3))
+
+
+def test_no_gradient_reaches_a_teacher_that_shares_the_weights():
+    model = compiled(TET())
+    teacher = keras.Model(model.input, model.output)
+    model.compile(keras.optimizers.SGD(0.1), Square(teacher), run_eagerly=EAGER)
+    before = values(model.trainable_variables)
+    model.train_on_batch(*tiny.images(4))
+    assert_equal(before, values(model.trainable_variables))
+
+
+def test_a_teacher_keeps_no_losses():
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(inputs)
+    inner = keras.layers.Dense(4, activity_regularizer="l2")
+    teacher = keras.Model(inputs, keras.layers.Dense(tiny.CLASSES)(inner(x)))
+    model = compiled(TET() + Distillation(teacher))
+    for _ in range(2):
+        model.train_on_batch(*tiny.images(4))
+    assert not inner._losses
+
+
+def test_classifiers_of_other_stages_in_one_sum():
+    model = compiled(TET())
+    loss = SpatialSelfDistillation(["stage1"]) + SpatialSelfDistillation(
+        ["stage2"]
+    )
+    with pytest.raises(ValueError, match="name them all in one loss"):
+        model.compile("sgd", loss)
+
+
 class TwoAnswers(keras.Model):
     def call(self, x):
         return x, x
+
+
+def softened(teacher):
+    outputs = keras.layers.Softmax()(teacher.output)
+    return keras.Model(teacher.input, outputs)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +276,9 @@ class TwoAnswers(keras.Model):
         (lambda: teacher_of(shape=(9, 9, 1)), r"samples of shape \(8, 8, 1\)"),
         (lambda: tiny.network().network, "must return logits.*dict"),
         (lambda: TwoAnswers(), "must return logits.*tuple"),
+        (lambda: softened(teacher_of()), "returns probabilities"),
     ],
-    ids=["classes", "input", "network", "two"],
+    ids=["classes", "input", "network", "two", "softmax"],
 )
 def test_refuses_a_teacher_of_another_task(teacher, message):
     model = compiled(TET())
