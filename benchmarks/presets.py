@@ -111,7 +111,8 @@ RECIPES = {
         limits=[
             "Trained and tested on a small part of N-MNIST, see above: the "
             "accuracy is that of these recordings, and no claim about the "
-            "data set, on which published networks reach more than 99 %.",
+            "data set. The training is short, and the network unsure of what "
+            "it knows: see confidence and calibration error.",
             "Frames cut into time steps of equally many events; others are "
             "another task.",
             "One training with one seed.",
@@ -190,8 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         },
         "data": {
             "name": info.name,
-            "trained_on": f"{len(train):,} samples, all of `train`",
-            "tested_on": f"{len(test):,} samples, all of `test`",
+            "trained_on": f"{len(train):,} samples, all at hand of `train`",
+            "tested_on": f"{len(test):,} samples, all at hand of `test`",
             "the_data_set_has": ", ".join(
                 f"{count:,} in `{split}`"
                 for split, count in keras_tcl.data.info(
