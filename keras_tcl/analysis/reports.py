@@ -45,6 +45,16 @@ class Report:
         firing_rates: Dictionary from a layer to its rates `[T]`, see
             `keras_tcl.analysis.firing_rates`.
         class_names: Tuple of strings, or empty.
+
+    Example:
+
+    >>> model = keras_tcl.models.sew_resnet([1], [4], (8, 8, 1), 10)
+    >>> x, y = np.random.randint(0, 256, (16, 8, 8, 1)), np.arange(16) % 10
+    >>> report = keras_tcl.analysis.report(model, x, y)
+    >>> str(report).split()[:2]
+    ['16', 'samples']
+    >>> sorted(report.to_dict())[:3]
+    ['accuracy', 'calibration_error', 'class_names']
     """
 
     samples: int
