@@ -219,6 +219,18 @@ def run(
     }
 
 
+def over_seeds(values: np.ndarray) -> list[str]:
+    """Means of `[seeds, columns]`, with deviations where there are several."""
+    cells = [f"{value:.1f}" for value in values.mean(axis=0)]
+    if len(values) == 1:
+        return cells
+    deviations = values.std(axis=0, ddof=1)
+    return [
+        f"{cell} ± {deviation:.1f}"
+        for cell, deviation in zip(cells, deviations, strict=True)
+    ]
+
+
 def table(path: pathlib.Path) -> str:
     """Means over seeds, in the order of the file."""
     rows: dict[Any, list[Any]] = {}
@@ -232,13 +244,7 @@ def table(path: pathlib.Path) -> str:
     ]
     for (data, test, name), group in rows.items():
         values = np.array([row["accuracy"] for row in group])
-        cells = [f"{value:.1f}" for value in values.mean(axis=0)]
-        if len(group) > 1:
-            deviations = values.std(axis=0, ddof=1)
-            cells = [
-                f"{cell} ± {deviation:.1f}"
-                for cell, deviation in zip(cells, deviations, strict=True)
-            ]
+        cells = over_seeds(values)
         where = data + (", test" if test else "")
         seconds = np.mean([row.get("seconds", 0) for row in group])
         cells += [f"{values.mean():.2f}", f"{seconds:.0f}"]

@@ -28,6 +28,7 @@ import keras
 import numpy as np
 
 import keras_tcl
+from benchmarks.defaults import over_seeds
 from benchmarks.paper.optimizer import L2SGD
 from keras_tcl import augmentation, losses
 from keras_tcl.callbacks import TimestepSchedule
@@ -185,14 +186,7 @@ def table(path: pathlib.Path) -> str:
     for where, mean, method, rate, values, seconds in sorted(
         found, key=lambda row: row[:2]
     ):
-        cells = [f"{value:.1f}" for value in values.mean(axis=0)]
-        if len(values) > 1:
-            cells = [
-                f"{cell} ± {deviation:.1f}"
-                for cell, deviation in zip(
-                    cells, values.std(axis=0, ddof=1), strict=True
-                )
-            ]
+        cells = over_seeds(values)
         row = [*where, method, rate, len(values), *cells, f"{-mean:.2f}"]
         lines.append(
             "| " + " | ".join(map(str, [*row, f"{seconds:.0f}"])) + " |"
