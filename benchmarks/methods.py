@@ -40,12 +40,14 @@ class Method:
 
     loss: str
     schedule: Any = None
+    per_stage: bool = False
     neuron: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         parts = [f"`{self.loss}`"]
         if self.schedule is not None:
-            parts.append(f"`TimestepSchedule({self.schedule})`")
+            more = ", per_stage=True" * self.per_stage
+            parts.append(f"`TimestepSchedule({self.schedule}{more})`")
         parts += [f"`LIF({k}={v!r})`" for k, v in self.neuron.items()]
         return ", ".join(parts)
 
@@ -58,6 +60,7 @@ METHODS = {
     "latency": Method("LatencyCrossEntropy()"),
     "random T": Method("MeanCrossEntropy()", schedule=range(1, 5)),
     "T rises": Method("TET()", schedule={0: 1, 0.25: 2, 0.5: 4}),
+    "mixed T": Method("TET()", schedule=range(1, 5), per_stage=True),
     "distillation": Method("TET() + 0.5 * TemporalDistillation()"),
     "consistency": Method("TET() + 0.5 * TemporalConsistency()"),
     "strong to weak": Method("TET() + 0.5 * Strong2Weak()"),
@@ -132,7 +135,7 @@ def run(arguments: argparse.Namespace) -> tuple[Any, Any]:
         steps = {round(share * epochs): t for share, t in shares}
         callbacks.append(TimestepSchedule(steps))
     elif method.schedule is not None:
-        callbacks.append(TimestepSchedule(method.schedule))
+        callbacks.append(TimestepSchedule(method.schedule, method.per_stage))
     if arguments.resume:
         callbacks.append(keras.callbacks.BackupAndRestore(arguments.resume))
     start = time.perf_counter()

@@ -23,7 +23,12 @@ class TimestepSchedule(keras.callbacks.Callback):
     TimestepSchedule(lambda epoch: min(1 + epoch // 10, 4))
     TimestepSchedule(range(1, 5))  # T of each batch at random, from 1 to 4
     TimestepSchedule({0: 2, 10: (2, 3, 4)})
+    TimestepSchedule(range(1, 5), per_stage=True)  # mixed time steps
     ```
+
+    With `per_stage`, each stage of the network has a T of its own in a batch
+    (see `model.stage_timesteps`). A model of event frames can be trained so,
+    too: the T of its data is then the greatest.
 
     Only training steps have another T: validation, and what other callbacks
     do at the end of an epoch, have that of before `fit`, and so has the model
@@ -41,12 +46,17 @@ class TimestepSchedule(keras.callbacks.Callback):
             a dictionary of such by the epoch from which they count. (Before
             the first one named, T is `model.timesteps`.) It is drawn from
             Python's random numbers, which `keras.utils.set_random_seed` sets.
+        per_stage: Boolean, whether each stage of the network has a T of its
+            own (MTT). Defaults to `False`.
+        draws: Integer, with `per_stage`: at the beginning of `fit`, so many
+            times a T is drawn for each stage, and each batch takes one of
+            these draws, for each of them is compiled. Defaults to `8`.
 
     Raises:
         ValueError: If a T is no integer from 1 to `model.timesteps`, or an
             epoch none of at least 0; at the beginning of `fit` for what a
             function returns, for a T that is too large, and for a model of
-            event frames, whose T is in the data.
+            event frames, whose T is in the data (but `per_stage`).
 
     Example:
 
@@ -60,8 +70,9 @@ class TimestepSchedule(keras.callbacks.Callback):
 
     Reference:
 
-    - [Du et al., 2025](https://arxiv.org/abs/2503.17394), where each stage of
-      a network draws a T of its own
+    - [Du et al., 2025](https://arxiv.org/abs/2503.17394), mixed time step
+      training, which is `per_stage`; there, the losses of three draws for
+      each batch are added
     """
 
     # Others are to see, at the end of an epoch, the T of the model.
@@ -72,9 +83,13 @@ class TimestepSchedule(keras.callbacks.Callback):
         timesteps: Timesteps
         | Mapping[int, Timesteps]
         | Callable[[int], Timesteps],
+        per_stage: bool = False,
+        draws: int = 8,
     ) -> None:
         super().__init__()
         self.timesteps: Any = timesteps
+        self.per_stage = per_stage
+        self.draws = checks.integer("draws", draws)
         if isinstance(timesteps, Mapping):
             for epoch, choices in timesteps.items():
                 checks.integer("epoch", epoch, at_least=0)
@@ -84,6 +99,8 @@ class TimestepSchedule(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         full = getattr(self.model, "timesteps", None)
+        if full is None and self.per_stage:
+            full = self.model.sample_shape[0]
         if full is None:
             raise ValueError(
                 "`TimestepSchedule` sets `model.timesteps`, and this model "
@@ -92,11 +109,19 @@ class TimestepSchedule(keras.callbacks.Callback):
             )
         self._full: int = full
         # Of all epochs: a fault in the last one shows before the first step.
-        self._choices = [
+        self._choices: list[list[Any]] = [
             _choices(self._timesteps_in(epoch), full)
             for epoch in range(self.params["epochs"])
         ]
         self._random = random.Random(random.getrandbits(64))
+        if self.per_stage:
+            drawn: dict[Any, list[Any]] = {
+                tuple(choices): [] for choices in self._choices
+            }
+            for choices, draws in drawn.items():
+                for _ in range(self.draws):
+                    draws.append(self._drawn_per_stage(choices))
+            self._choices = [drawn[tuple(choices)] for choices in self._choices]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._now = self._choices[epoch]
@@ -105,10 +130,14 @@ class TimestepSchedule(keras.callbacks.Callback):
         self._set(self._random.choice(self._now))
 
     def on_test_begin(self, logs: Any = None) -> None:
-        self._set(self._full)
+        self._set(None)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._set(self._full)
+        self._set(None)
+
+    def _drawn_per_stage(self, choices: Sequence[int]) -> tuple[int, ...]:
+        stages = len(self.model.stages)
+        return tuple(self._random.choices(choices, k=stages))
 
     def _timesteps_in(self, epoch: int) -> Any:
         timesteps = self.timesteps
@@ -117,9 +146,12 @@ class TimestepSchedule(keras.callbacks.Callback):
             return timesteps[max(begun)] if begun else self._full
         return timesteps(epoch) if callable(timesteps) else timesteps
 
-    def _set(self, timesteps: int) -> None:
-        if self.model.timesteps != timesteps:
-            self.model.timesteps = timesteps
+    def _set(self, timesteps: Any) -> None:
+        """Set what a batch is trained with, or, for `None`, what is ours."""
+        if self.per_stage:
+            self.model.stage_timesteps = timesteps
+        elif self.model.timesteps != (timesteps or self._full):
+            self.model.timesteps = timesteps or self._full
 
 
 def _choices(timesteps: Any, full: int | None = None) -> list[int]:

@@ -105,23 +105,23 @@ def _of_stages(
         stage: ops.convert_to_tensor(value)
         for stage, value in of_stages.items()
     }
-    shared = slice(-1) if key == "embeddings" else slice(None)
+    # A stage may have time steps of its own (`model.stage_timesteps`).
+    is_classified = key == "stage_logits"
+    expected = (*shape[:-2], None, shape[-1] if is_classified else None)
     for stage, value in tensors.items():
-        if not agree(value.shape[shared], shape[shared]):
+        if not agree(tuple(value.shape), expected):
             raise ValueError(
-                f"{key} of stage {stage!r} must share all axes "
-                + "but the last " * (key == "embeddings")
-                + f"with the logits. Received: {key} of shape "
-                f"{tuple(value.shape)}, logits of shape {shape}."
+                f"{key} of stage {stage!r} must share all axes but that of "
+                f"time{'' if is_classified else ' and the last'} with the "
+                f"logits. Received: {key} of shape {tuple(value.shape)}, "
+                f"logits of shape {shape}."
             )
-    if key == "embeddings":
+    if not is_classified:
         return tensors
-    return {
-        stage: ops.reshape(
-            ops.cast(value, "float32"), (-1, *(1, *shape[1:])[-3:])
-        )
-        for stage, value in tensors.items()
-    }
+    tensors = {k: ops.cast(value, "float32") for k, value in tensors.items()}
+    if len(shape) == 3:
+        return {k: ops.expand_dims(value, 1) for k, value in tensors.items()}
+    return tensors
 
 
 def _of_teacher(y_pred: Mapping[str, Any], shape: tuple, loss_name: str) -> Any:

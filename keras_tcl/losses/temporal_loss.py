@@ -38,9 +38,11 @@ class TemporalLoss(keras.losses.Loss):
     | `"stage_logits"` | `{stage: (batch, views, timesteps, classes)}` |
     | `"teacher"` | logits of a teacher, `(batch, views, classes)` |
 
-    The axis of views may be absent from all where there is one view. `y_true`
-    holds class ids, `(batch,)` or `(batch, 1)`, or one-hot or soft labels,
-    `(batch, classes)`. The computation is in float32 under every dtype policy.
+    The axis of views may be absent from all where there is one view. A stage
+    may have other time steps than the logits (`model.stage_timesteps`).
+    `y_true` holds class ids, `(batch,)` or `(batch, 1)`, or one-hot or soft
+    labels, `(batch, classes)`. The computation is in float32 under every dtype
+    policy.
 
     A model that shows the terms, and knows what to do about bad labels,
     computes them once:

@@ -17,10 +17,10 @@ from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import DirectEncoding, PixelNormalization
 from keras_tcl.models import presets
 from keras_tcl.models.network import dtype_policy_of
-from keras_tcl.training.teachers import TaughtModel
+from keras_tcl.training.staged import StagedModel
 
 
-class NetworkModel(TaughtModel):
+class NetworkModel(StagedModel):
     """What `keras_tcl.TCLModel` does with its network besides training it.
 
     Args:
@@ -154,7 +154,8 @@ class NetworkModel(TaughtModel):
             layer.timesteps = value
         now = self._timesteps_of_encodings()
         if before == self._compiled_timesteps:
-            self._exchange_compiled_functions(before, now)
+            mixed = self.stage_timesteps
+            self._exchange_compiled_functions((before, mixed), (now, mixed))
         else:  # A layer's T was set by itself, maybe in another model.
             self._forget_compiled_functions()
         self._compiled_timesteps = now
@@ -363,12 +364,13 @@ class NetworkModel(TaughtModel):
 
     @contextlib.contextmanager
     def _pass_over(self, *args: Any) -> Iterator[None]:
-        before = self.timesteps
+        before, mixed = self.timesteps, self.stage_timesteps
         try:
             with super()._pass_over(*args):
                 yield
         except BaseException:
             # A callback that has set another T is not told of the end.
+            self.stage_timesteps = mixed
             if before is not None and self.timesteps != before:
                 self.timesteps = before
             raise

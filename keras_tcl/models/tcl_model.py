@@ -150,7 +150,6 @@ class TCLModel(NetworkModel):
             "weak_classifiers", "classifier", head
         )
         self._remat_choice: str | None = None
-        self._remat: Remat | None = None
         self.built = True
         if weights is not None:
             self.load_weights(weights, skip_mismatch=skip_mismatch)
@@ -179,11 +178,10 @@ class TCLModel(NetworkModel):
             taught = self._taught(views)
         finally:
             _evaluating.reset(token)
-        if not training or self._remat is None:
-            outputs = graph.run(self.network, views, training)
+        if training:
+            outputs = self._run_in_training(views)
         else:
-            outputs, losses = self._remat(views)
-            self.add_loss(losses)
+            outputs = graph.run(self.network, views, training)
 
         def unfold(x: Any) -> Any:
             return ops.reshape(x, (-1, count, *x.shape[1:]))

@@ -453,7 +453,7 @@ def test_refuses_missing_embeddings(y_pred):
 
 
 @pytest.mark.parametrize(
-    "shape", [(5, 1, 2, 3), (5, 2, 3, 3), (4, 2, 2, 3), (5, 2, 3)]
+    "shape", [(5, 1, 2, 3), (4, 2, 2, 3), (5, 2, 3), (5, 2, 2, 3, 1)]
 )
 def test_refuses_embeddings_unlike_the_logits(shape):
     y_pred = outputs()
