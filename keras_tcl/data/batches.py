@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_tcl import checks
+from keras_tcl.data.shards import check_shard, part
 from keras_tcl.data.sources import Source
 from keras_tcl.optional import require
 
@@ -43,7 +44,17 @@ class Batches(keras.utils.PyDataset):
 
     The batches are a function of `(seed, epoch)` alone: the order of an epoch
     is `numpy.random.default_rng([seed, epoch]).permutation(N)`. `fit` adds no
-    shuffling of its own, whatever its argument `shuffle`.
+    shuffling of its own, whatever its argument `shuffle`, and draws nothing
+    from Python's global random numbers for it.
+
+    **Several processes**: with `shard=(index, count)`, each of `count`
+    processes reads its part of every batch and nothing else. Order, number of
+    batches and the examples of each batch are those of one process; batch `i`
+    is the parts of all shards, one after the other by index, so it is what
+    JAX' and TensorFlow's data parallel training split among devices. Every
+    example is read exactly once in an epoch, by one shard; none is repeated
+    to fill up. Where the last batch does not divide, its parts differ by one
+    example: weigh a mean over shards by their sizes, or drop that batch.
 
     **What an epoch is**: a pass of `fit`, or of a loop of your own over
     `batches`, that came to its end. So `epoch` is the number of such passes
@@ -57,12 +68,14 @@ class Batches(keras.utils.PyDataset):
     of any; neither takes a batch from a training that runs. (Keras itself
     asks by index too: whatever index, it gets the next batch of its pass.)
     `predict` on shuffled batches returns its results in the order of
-    `order(epoch)`, not in that of the source. `as_tf()` gives the same
-    batches as a `tf.data.Dataset`, with `map` and all else.
+    `order(epoch)`, not in that of the source (and a shard's, in that of
+    `indices(epoch, i)` for each batch `i`). `as_tf()` gives the same batches
+    as a `tf.data.Dataset`, with `map` and all else.
 
     Args:
         source: `Source`.
-        batch_size: Int, examples in a batch. Defaults to `128`.
+        batch_size: Int, examples in a batch, of all shards together. Defaults
+            to `128`.
         shuffle: Bool, whether each epoch has an order of its own; otherwise
             the order of the source. Defaults to `False`.
         seed: Int, at least 0. Defaults to `0`.
@@ -70,15 +83,22 @@ class Batches(keras.utils.PyDataset):
             that all have one shape. Defaults to `False`.
         initial_epoch: Int, the epoch of the first pass, to resume training
             as with `fit(initial_epoch=...)`. Defaults to `0`.
+        shard: Pair of ints `(index, count)`: which of how many equal parts of
+            each batch is read here, `0 <= index < count`. `count` must divide
+            `batch_size`. Defaults to `None`, the whole batch, `(0, 1)`.
 
     Attributes:
         source: The `Source`.
+        shard: Tuple `(index, count)`.
         epoch: Int, the epoch of the next batch; may be set.
+        step: Int, the batch with which the next pass begins, of `fit` or of a
+            loop of your own; 0 but where a training is resumed in the middle
+            of an epoch (`keras_tcl.callbacks.BackupAndResume` sets it).
 
     Raises:
-        ValueError: for sizes out of range, where no batch is left, or if
-            `workers` or `use_multiprocessing` is set: threads read ahead
-            already.
+        ValueError: for sizes out of range, where no batch is left, for a
+            batch of which a shard would get nothing, or if `workers` or
+            `use_multiprocessing` is set: threads read ahead already.
 
     Example:
 
@@ -89,6 +109,9 @@ class Batches(keras.utils.PyDataset):
     >>> x, y = batches[0]
     >>> x.shape, x.dtype, y.dtype
     ((64, 8, 8, 1), dtype('uint8'), dtype('int32'))
+    >>> half = keras_tcl.data.Batches(source, 64, shuffle=True, shard=(1, 2))
+    >>> len(half), np.array_equal(half[0][0], x[32:])
+    (23, True)
     """
 
     def __init__(
@@ -99,6 +122,7 @@ class Batches(keras.utils.PyDataset):
         seed: int = 0,
         drop_remainder: bool = False,
         initial_epoch: int = 0,
+        shard: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.source = source
@@ -107,12 +131,15 @@ class Batches(keras.utils.PyDataset):
         self.seed = checks.integer("seed", seed, 0)
         self.drop_remainder = drop_remainder
         self.epoch = checks.integer("initial_epoch", initial_epoch, 0)
+        self.step = 0
         if drop_remainder and len(source) < batch_size:
             raise ValueError(
                 f"No whole batch of {batch_size} can be made from "
                 f"{len(source)} examples. Pass a smaller `batch_size`, or "
                 "`drop_remainder=False`."
             )
+        rest = 0 if drop_remainder else len(source) % batch_size
+        self.shard = check_shard(shard, self.batch_size, rest)
         self._lock = threading.Lock()
         # By Keras' adapters: one for each call of `fit` and the like.
         self._readers: Any = weakref.WeakKeyDictionary()
@@ -124,8 +151,9 @@ class Batches(keras.utils.PyDataset):
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the current epoch; the last one ends the epoch."""
-        epoch = self.epoch
-        for position, batch in enumerate(self.read_ahead(epoch), start=1):
+        epoch, step = self.epoch, self.step
+        batches = self.read_ahead(epoch, step)
+        for position, batch in enumerate(batches, start=step + 1):
             if position == len(self):
                 self._finish(epoch)
             yield batch
@@ -140,28 +168,32 @@ class Batches(keras.utils.PyDataset):
         )
 
     def order(self, epoch: int) -> np.ndarray:
-        """The indices of all examples in the order of this epoch."""
+        """The indices of all examples, of all shards, as this epoch has them."""
         size = len(self.source)
         if not self.shuffle:
             return np.arange(size)
         return np.random.default_rng([self.seed, epoch]).permutation(size)
 
-    def read(self, epoch: int, position: int) -> Batch:
-        """The batch at this position of this epoch."""
-        return self._read(self.order(epoch), range(len(self))[position])
+    def indices(self, epoch: int, position: int) -> np.ndarray:
+        """The indices of what `read(epoch, position)` reads."""
+        return self._part(self.order(epoch), range(len(self))[position])
 
-    def read_ahead(self, epoch: int) -> Iterator[Batch]:
-        """All batches of this epoch in order, some read ahead by threads."""
-        order = self.order(epoch)
+    def read(self, epoch: int, position: int) -> Batch:
+        """The batch at this position of this epoch, or this shard's part."""
+        return self.source.read(self.indices(epoch, position))
+
+    def read_ahead(self, epoch: int, step: int = 0) -> Iterator[Batch]:
+        """The batches of this epoch from `step` on, read ahead by threads."""
+        order, positions = self.order(epoch), range(step, len(self))
         if self.source.in_memory:
-            for position in range(len(self)):
+            for position in positions:
                 yield self._read(order, position)
             return
         workers = min(8, os.cpu_count() or 1, len(self))
         pool = ThreadPoolExecutor(workers, "keras_tcl.data")
         pending: deque[Future[Batch]] = deque()
         try:
-            for position in range(len(self)):
+            for position in positions:
                 pending.append(pool.submit(self._read, order, position))
                 # One batch more than there are threads, so that none idles
                 # while the consumer holds a batch.
@@ -173,13 +205,17 @@ class Batches(keras.utils.PyDataset):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, order: np.ndarray, position: int) -> Batch:
+        return self.source.read(self._part(order, position))
+
+    def _part(self, order: np.ndarray, position: int) -> np.ndarray:
         start = position * self.batch_size
-        return self.source.read(order[start : start + self.batch_size])
+        return part(order[start : start + self.batch_size], self.shard)
 
     def _finish(self, epoch: int) -> None:
         """Note that the last batch of this epoch was handed out."""
         with self._lock:
-            self.epoch = max(self.epoch, epoch + 1)
+            if self.epoch <= epoch:
+                self.epoch, self.step = epoch + 1, 0
 
     # === For Keras ===
 
@@ -192,12 +228,14 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int:
-        """The number of batches, as `len`."""
+        """The number of batches, as `len`; of those that a pass has left."""
         reader = self._reader("_finite_generator")
-        if reader is not None:
-            reader.epoch, reader.left = self.epoch, len(self)
-            reader.batches = self.read_ahead(reader.epoch)
-        return len(self)
+        if reader is None:
+            return len(self)
+        step = self.step if reader.is_training else 0
+        reader.epoch, reader.left = self.epoch, len(self) - step
+        reader.batches = self.read_ahead(reader.epoch, step)
+        return reader.left
 
     def __getitem__(self, index: int) -> Batch:
         """Batch `index` of the current epoch."""
@@ -234,6 +272,8 @@ class Batches(keras.utils.PyDataset):
         adapter = frame.f_locals.get("self")
         if getattr(adapter, "py_dataset", None) is not self:
             return None
+        # Keras would draw an order from Python's global random numbers.
+        adapter.shuffle = False
         return self._readers.setdefault(adapter, _Reader())
 
     @property
@@ -297,8 +337,9 @@ class Batches(keras.utils.PyDataset):
                 pass
 
         def generate() -> Iterator[Any]:
-            epoch = self.epoch
-            for position, batch in enumerate(self.read_ahead(epoch), start=1):
+            epoch, step = self.epoch, self.step
+            batches = self.read_ahead(epoch, step)
+            for position, batch in enumerate(batches, start=step + 1):
                 yield *batch, epoch, position == len(self)
 
         def finish(epoch: Any) -> Any:
@@ -314,7 +355,8 @@ class Batches(keras.utils.PyDataset):
             with tf.control_dependencies([done]):
                 return tf.identity(x), tf.identity(y)
 
-        size = self.batch_size if self.drop_remainder else None
+        size = self.batch_size // self.shard[1]
+        size = size if self.drop_remainder else None
         shape = (size, *self.source.element_shape)
         dataset = tf.data.Dataset.from_generator(
             generate,

@@ -103,6 +103,7 @@ def load(
     seed: int = 0,
     drop_remainder: bool = False,
     initial_epoch: int = 0,
+    shard: tuple[int, int] | None = None,
     **options: Any,
 ) -> Batches:
     """Load a data set as batches that `fit` takes on any backend.
@@ -135,6 +136,9 @@ def load(
             that all have one shape. Defaults to `False`.
         initial_epoch: Int, the epoch of the first pass, to resume training
             as with `fit(initial_epoch=...)`. Defaults to `0`.
+        shard: Pair of ints `(index, count)`, for several processes: which of
+            how many equal parts of each batch is read here, see `Batches`.
+            `batch_size` is that of all together. Defaults to `None`, all.
         options: what the data set takes beside: `image_size` for the
             fine-grained sets (`224`) and `image_folder` (`None`, images of
             one size), see `keras_tcl.data.images`; `labels` for `cifar100`
@@ -168,4 +172,5 @@ def load(
         seed=seed,
         drop_remainder=drop_remainder,
         initial_epoch=initial_epoch,
+        shard=shard,
     )
