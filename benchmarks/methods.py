@@ -77,7 +77,7 @@ METHODS = {
         "LatencyCrossEntropy() + 0.3 * TemporalContrast()"
     ),
     "latency + distillation": Method(
-        "LatencyCrossEntropy() + 0.5 * TemporalDistillation(teacher='latency')"
+        "LatencyCrossEntropy() + 0.5 * TemporalDistillation()"
     ),
     "all": Method(
         "LatencyCrossEntropy() + 0.5 * TemporalDistillation()"

@@ -9,7 +9,6 @@ Writes `model.keras` and `latency.png`. Needs `pip install keras_tcl[plot]`.
 
 import argparse
 import functools
-import json
 import pathlib
 import sys
 
@@ -17,6 +16,7 @@ import keras
 
 import keras_tcl
 from keras_tcl import analysis
+from keras_tcl.callbacks import BackupAndResume
 
 
 def main():
@@ -37,19 +37,12 @@ def main():
         slices = ("[:80]", "[:20]")
         build = functools.partial(keras_tcl.sew_resnet, [1], [4])
 
-    # An interrupted training resumes with the images it would have seen next.
-    backup = arguments.output / "backup"
-    progress = backup / "training_metadata.json"
-    epoch = (
-        json.loads(progress.read_text())["epoch"] if progress.exists() else 0
-    )
     train, test = (
         keras_tcl.data.load(
             arguments.dataset,
             split,
             arguments.batch_size,
             arguments.data_dir,
-            initial_epoch=epoch,
         )
         for split in ("train" + slices[0], "test" + slices[1])
     )
@@ -72,7 +65,8 @@ def main():
         epochs=arguments.epochs,
         callbacks=[
             analysis.LatencyMonitor(test, frequency=2),
-            keras.callbacks.BackupAndRestore(backup),
+            # An interrupted training goes on where it was, if run again.
+            BackupAndResume(arguments.output / "backup"),
         ],
     )
     accuracies = model.evaluate_timesteps(test)

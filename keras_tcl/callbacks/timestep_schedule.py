@@ -139,6 +139,15 @@ class TimestepSchedule(keras.callbacks.Callback):
         stages = len(self.model.stages)
         return tuple(self._random.choices(choices, k=stages))
 
+    def get_state(self) -> dict[str, Any]:
+        """What decides the T of the batches to come, for a checkpoint."""
+        return {"random": self._random.getstate()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Draw from now on what was drawn after `get_state`."""
+        version, numbers, gauss = state["random"]
+        self._random.setstate((version, tuple(numbers), gauss))
+
     def _timesteps_in(self, epoch: int) -> Any:
         timesteps = self.timesteps
         if isinstance(timesteps, Mapping):

@@ -168,7 +168,7 @@ class Batches(keras.utils.PyDataset):
         )
 
     def order(self, epoch: int) -> np.ndarray:
-        """The indices of all examples, of all shards, as this epoch has them."""
+        """The indices of all examples, those of all shards, in its order."""
         size = len(self.source)
         if not self.shuffle:
             return np.arange(size)
@@ -269,7 +269,7 @@ class Batches(keras.utils.PyDataset):
             frame = frame.f_back
         if frame is None or frame.f_code.co_name != function:
             return None
-        adapter = frame.f_locals.get("self")
+        adapter: Any = frame.f_locals.get("self")
         if getattr(adapter, "py_dataset", None) is not self:
             return None
         # Keras would draw an order from Python's global random numbers.
@@ -355,8 +355,8 @@ class Batches(keras.utils.PyDataset):
             with tf.control_dependencies([done]):
                 return tf.identity(x), tf.identity(y)
 
-        size = self.batch_size // self.shard[1]
-        size = size if self.drop_remainder else None
+        part_size = self.batch_size // self.shard[1]
+        size = part_size if self.drop_remainder else None
         shape = (size, *self.source.element_shape)
         dataset = tf.data.Dataset.from_generator(
             generate,

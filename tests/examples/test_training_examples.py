@@ -81,13 +81,14 @@ def test_train_cifar_goes_on_after_an_interruption(cifar):
     folder, expected = cifar
     arguments = ("--quick", "--data-dir", folder, "--output", "resumed")
     killing = (
-        "import os, runpy, sys, keras\n"
-        "backup = keras.callbacks.BackupAndRestore\n"
-        "save = backup.on_epoch_end\n"
-        "def save_and_die(self, epoch, logs=None):\n"
-        "    save(self, epoch, logs)\n"
-        "    os._exit(9)\n"
-        "backup.on_epoch_end = save_and_die\n"
+        "import os, runpy, sys, keras_tcl\n"
+        "backup = keras_tcl.callbacks.BackupAndResume\n"
+        "save = backup._save\n"
+        "def save_and_die(self):\n"
+        "    save(self)\n"
+        "    if self._epoch == 1:\n"
+        "        os._exit(9)\n"
+        "backup._save = save_and_die\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )

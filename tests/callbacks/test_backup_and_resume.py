@@ -1,0 +1,291 @@
+"""Trainings that are broken off, and end as if they had not been."""
+
+import datetime
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_tcl
+from keras_tcl.callbacks import BackupAndResume, TimestepSchedule
+from keras_tcl.losses import STCL, TET
+
+STEPS = 5
+
+
+def data(split="train[:160]", batch_size=32, **kwargs):
+    return keras_tcl.data.load("digits", split, batch_size, **kwargs)
+
+
+def built(filters=(4, 8), optimizer=None, loss=None):
+    keras.utils.set_random_seed(0)
+    model = keras_tcl.models.sew_resnet(
+        [1, 1], list(filters), (8, 8, 1), 10,
+        augmenter=keras_tcl.augmentation.RandomCrop(1),
+    )  # fmt: skip
+    optimizer = optimizer or keras.optimizers.SGD(0.1, momentum=0.9)
+    model.compile(optimizer, loss or STCL(), metrics=["accuracy"])
+    return model
+
+
+class BrokenOff(Exception):
+    pass
+
+
+class BreakOff(keras.callbacks.Callback):
+    """Raises after so many batches of this `fit`."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise BrokenOff
+
+
+def train(folder, after=0, others=(), epochs=3, model=None, **kwargs):
+    """Model and history of a training, or `None` if it was broken off."""
+    model = model or built()
+    others = [other() for other in others]
+    backup = BackupAndResume(folder, **{"verbose": 0, **kwargs})
+    callbacks = [BreakOff(after), *others, backup]
+    try:
+        history = model.fit(
+            data(), epochs=epochs, verbose=0, callbacks=callbacks,
+            validation_data=data("test[:64]"),
+        )  # fmt: skip
+    except BrokenOff:
+        return None
+    return model, history, others
+
+
+def assert_same(one, other):
+    for variables in ("variables", "metrics_variables"):
+        pairs = zip(
+            getattr(one, variables), getattr(other, variables), strict=True
+        )
+        for a, b in pairs:
+            np.testing.assert_array_equal(
+                ops.convert_to_numpy(a), ops.convert_to_numpy(b), a.path
+            )
+    for a, b in zip(
+        one.optimizer.variables, other.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(a), ops.convert_to_numpy(b), a.path
+        )
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 1, 3])
+def test_ends_as_if_it_had_not_been_broken_off(tmp_path, save_freq):
+    model, history, _ = train(tmp_path / "whole")
+    folder = tmp_path / "broken"
+    # In the first epoch, in the second, and after the last batch of one.
+    for after in (3, 4, STEPS):
+        assert train(folder, after, save_freq=save_freq) is None
+    found, resumed, _ = train(folder, save_freq=save_freq)
+    assert_same(found, model)
+    assert resumed.epoch == history.epoch == [0, 1, 2]
+    assert resumed.history == history.history
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_optimizer_and_other_callbacks_go_on(tmp_path):
+    others = [
+        lambda: TimestepSchedule(range(1, 5)),
+        lambda: keras.callbacks.EarlyStopping(patience=2, baseline=0.0),
+        lambda: keras.callbacks.ReduceLROnPlateau(min_delta=9.0, patience=1),
+    ]
+
+    def model():
+        return built(optimizer="adam", loss=TET())
+
+    expected, history, (_, whole, _) = train(
+        tmp_path / "whole", 0, others, 6, model()
+    )
+    folder = tmp_path / "broken"
+    for after in (7, 3):
+        assert train(folder, after, others, 6, model(), save_freq=2) is None
+    found, resumed, (_, stopping, _) = train(
+        folder, 0, others, 6, model(), save_freq=2
+    )
+    assert_same(found, expected)
+    assert resumed.history == history.history
+    assert stopping.stopped_epoch == whole.stopped_epoch == 1
+    assert found.timesteps == 4
+
+
+def test_mixed_timesteps_go_on(tmp_path):
+    others = [lambda: TimestepSchedule((1, 3), per_stage=True, draws=3)]
+    expected, history, _ = train(tmp_path / "whole", 0, others)
+    assert train(tmp_path / "broken", 7, others, save_freq=3) is None
+    found, resumed, _ = train(tmp_path / "broken", 0, others, save_freq=3)
+    assert_same(found, expected)
+    assert resumed.history == history.history
+
+
+def test_finished_training_is_prolonged(tmp_path, capsys):
+    expected, history, _ = train(tmp_path / "whole")
+    keep = {"delete_checkpoint": False}
+    train(tmp_path / "two", epochs=2, **keep)
+    found, resumed, _ = train(tmp_path / "two", verbose=1, **keep)
+    assert_same(found, expected)
+    assert resumed.history == history.history
+    assert "2 epoch(s) are done" in capsys.readouterr().out
+    # Nothing is left to do, and the result is the same.
+    again, resumed, _ = train(tmp_path / "two", **keep)
+    for variable, other in zip(
+        again.network.variables, expected.network.variables, strict=True
+    ):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(variable), ops.convert_to_numpy(other)
+        )
+    assert resumed.history == history.history
+
+
+def test_saves_by_time(tmp_path):
+    every = datetime.timedelta(seconds=1e-6)
+    keep = {"delete_checkpoint": False, "save_freq": every}
+    assert train(tmp_path, after=4, **keep) is None
+    assert [p.name for p in sorted(tmp_path.iterdir())] == [
+        "epoch-00000-step-0000002.npz",
+        "epoch-00000-step-0000003.npz",
+    ]
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
+def test_damaged_file_is_put_aside_and_the_one_before_it_taken(
+    tmp_path, damage
+):
+    expected, _, _ = train(tmp_path / "whole")
+    folder = tmp_path / "broken"
+    assert train(folder, after=4, save_freq=1) is None
+    newest = max(folder.glob("*.npz"))
+    content = bytearray(newest.read_bytes())
+    if damage == "bit":
+        content[len(content) // 2] ^= 1
+    newest.write_bytes(content[: {"cut": 2000, "empty": 0}.get(damage)])
+    with pytest.warns(UserWarning, match="damaged"):
+        found, _, _ = train(folder, save_freq=1)
+    assert_same(found, expected)
+
+
+def test_all_files_damaged_is_an_error(tmp_path):
+    assert train(tmp_path, after=4, save_freq=1) is None
+    for path in tmp_path.glob("*.npz"):
+        path.write_bytes(b"")
+    with pytest.warns(UserWarning, match="damaged"):
+        with pytest.raises(ValueError, match="damaged"):
+            train(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"filters": (4, 6)}, "model"),
+        ({"optimizer": "adam"}, "compile.optimizer"),
+        ({"loss": TET()}, "compile.loss"),
+    ],
+)
+def test_another_training_is_refused(tmp_path, change, message):
+    assert train(tmp_path, after=4, save_freq=1) is None
+    other = built(**change)
+    before = [ops.convert_to_numpy(v) for v in other.variables]
+    with pytest.raises(ValueError, match=f"another training: {message}"):
+        train(tmp_path, model=other)
+    for a, b in zip(before, other.variables, strict=True):
+        np.testing.assert_array_equal(a, ops.convert_to_numpy(b))
+
+
+def test_other_data_are_refused(tmp_path):
+    assert train(tmp_path, after=4, save_freq=1) is None
+    for other in (data("train[:192]"), data(batch_size=16)):
+        with pytest.raises(ValueError, match="another training: data"):
+            built().fit(other, verbose=0, callbacks=[BackupAndResume(tmp_path)])
+
+
+def test_full_disk_costs_a_warning(tmp_path, monkeypatch):
+    """`/dev/full` in the place of the file: the write itself fails."""
+    if not pathlib.Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    expected, _, _ = train(tmp_path / "whole")
+    opened = open
+
+    def full(file, mode="r", *args, **kwargs):
+        within = str(tmp_path / "full") in str(file) and "w" in mode
+        return opened("/dev/full" if within else file, mode, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", full)
+    with pytest.warns(UserWarning, match="No space left on device"):
+        found, _, _ = train(tmp_path / "full", save_freq=2)
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"save_freq": 0}, {"save_freq": "step"}, {"data": [1]}]
+)
+def test_bad_arguments(tmp_path, kwargs):
+    name = next(iter(kwargs))
+    with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+        BackupAndResume(tmp_path, **kwargs)
+
+
+def test_steps_of_data_without_a_known_order_are_refused(tmp_path):
+    x, y = data(batch_size=160)[0]
+    with pytest.raises(ValueError, match="whose order is known"):
+        built().fit(x, y, verbose=0, callbacks=[BackupAndResume(tmp_path, 3)])
+
+
+PROGRAM = """
+import json, os, signal, sys
+from tests.callbacks import test_backup_and_resume as this
+folder, results, after = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+class Kill(this.BreakOff):
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+this.BreakOff = Kill
+model, history, _ = this.train(folder, after, save_freq=2, verbose=1)
+values = [this.ops.convert_to_numpy(v) for v in model.variables]
+this.np.savez(results, *values)
+print(json.dumps(history.history))
+"""
+
+
+def test_killed_processes(tmp_path):
+    """Real processes, killed at two random moments."""
+    moments = np.random.default_rng(0).integers(1, STEPS + 4, 2)
+
+    def run(folder, after):
+        root = pathlib.Path(keras_tcl.__file__).parents[1]
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, tmp_path / folder,
+             tmp_path / f"{folder}.npz", str(after)],
+            cwd=root, env={**os.environ, "PYTHONPATH": str(root)},
+            capture_output=True, text=True,
+        )  # fmt: skip
+
+    whole = run("whole", 0)
+    assert whole.returncode == 0, whole.stderr
+    for after in moments:
+        assert run("killed", after).returncode == -signal.SIGKILL
+    last = run("killed", 0)
+    assert last.returncode == 0, last.stderr
+    assert "Resumed from" in last.stdout
+    lines = [run.stdout.strip().splitlines()[-1] for run in (whole, last)]
+    assert json.loads(lines[0]) == json.loads(lines[1])
+    one, other = (np.load(tmp_path / f"{n}.npz") for n in ("whole", "killed"))
+    for name in one.files:
+        np.testing.assert_array_equal(one[name], other[name])
