@@ -24,14 +24,19 @@ def data(split="train[:160]", batch_size=32, **kwargs):
     return keras_tcl.data.load("digits", split, batch_size, **kwargs)
 
 
-def built(filters=(4, 8), optimizer=None, loss=None):
+def built(filters=4, optimizer=None, loss=None):
     keras.utils.set_random_seed(0)
     model = keras_tcl.models.sew_resnet(
-        [1, 1], list(filters), (8, 8, 1), 10,
+        [1], [filters], (8, 8, 1), 10, timesteps=2,
         augmenter=keras_tcl.augmentation.RandomCrop(1),
     )  # fmt: skip
-    optimizer = optimizer or keras.optimizers.SGD(0.1, momentum=0.9)
-    model.compile(optimizer, loss or STCL(), metrics=["accuracy"])
+    model.compile(
+        optimizer or keras.optimizers.SGD(0.1, momentum=0.9),
+        loss or TET(),
+        metrics=["accuracy"],
+        # Compiling by XLA takes longer than these trainings.
+        jit_compile=keras.config.backend() == "jax",
+    )
     return model
 
 
@@ -85,14 +90,22 @@ def assert_same(one, other):
         )
 
 
-@pytest.mark.parametrize("save_freq", ["epoch", 1, 3])
-def test_ends_as_if_it_had_not_been_broken_off(tmp_path, save_freq):
-    model, history, _ = train(tmp_path / "whole")
+@pytest.mark.parametrize(
+    "save_freq, loss", [("epoch", TET()), (1, TET()), (3, STCL())]
+)
+def test_ends_as_if_it_had_not_been_broken_off(tmp_path, save_freq, loss):
+    model, history, _ = train(tmp_path / "whole", model=built(loss=loss))
     folder = tmp_path / "broken"
     # In the first epoch, in the second, and after the last batch of one.
     for after in (3, 4, STEPS):
-        assert train(folder, after, save_freq=save_freq) is None
-    found, resumed, _ = train(folder, save_freq=save_freq)
+        model_of_now = built(loss=loss)
+        assert (
+            train(folder, after, model=model_of_now, save_freq=save_freq)
+            is None
+        )
+    found, resumed, _ = train(
+        folder, model=built(loss=loss), save_freq=save_freq
+    )
     assert_same(found, model)
     assert resumed.epoch == history.epoch == [0, 1, 2]
     assert resumed.history == history.history
@@ -101,13 +114,13 @@ def test_ends_as_if_it_had_not_been_broken_off(tmp_path, save_freq):
 
 def test_optimizer_and_other_callbacks_go_on(tmp_path):
     others = [
-        lambda: TimestepSchedule(range(1, 5)),
+        lambda: TimestepSchedule((1, 2)),
         lambda: keras.callbacks.EarlyStopping(patience=2, baseline=0.0),
         lambda: keras.callbacks.ReduceLROnPlateau(min_delta=9.0, patience=1),
     ]
 
     def model():
-        return built(optimizer="adam", loss=TET())
+        return built(optimizer="adam")
 
     expected, history, (_, whole, _) = train(
         tmp_path / "whole", 0, others, 6, model()
@@ -120,12 +133,12 @@ def test_optimizer_and_other_callbacks_go_on(tmp_path):
     )
     assert_same(found, expected)
     assert resumed.history == history.history
-    assert stopping.stopped_epoch == whole.stopped_epoch == 1
-    assert found.timesteps == 4
+    assert stopping.stopped_epoch == whole.stopped_epoch > 0
+    assert found.timesteps == 2
 
 
 def test_mixed_timesteps_go_on(tmp_path):
-    others = [lambda: TimestepSchedule((1, 3), per_stage=True, draws=3)]
+    others = [lambda: TimestepSchedule((1, 2), per_stage=True, draws=2)]
     expected, history, _ = train(tmp_path / "whole", 0, others)
     assert train(tmp_path / "broken", 7, others, save_freq=3) is None
     found, resumed, _ = train(tmp_path / "broken", 0, others, save_freq=3)
@@ -191,9 +204,9 @@ def test_all_files_damaged_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"filters": (4, 6)}, "model"),
+        ({"filters": 6}, "model"),
         ({"optimizer": "adam"}, "compile.optimizer"),
-        ({"loss": TET()}, "compile.loss"),
+        ({"loss": STCL()}, "compile.loss"),
     ],
 )
 def test_another_training_is_refused(tmp_path, change, message):
@@ -264,9 +277,9 @@ print(json.dumps(history.history))
 """
 
 
-def test_killed_processes(tmp_path):
-    """Real processes, killed at two random moments."""
-    moments = np.random.default_rng(0).integers(1, STEPS + 4, 2)
+@pytest.mark.slow
+def test_killed_process(tmp_path):
+    """A real process, killed in the middle of an epoch."""
 
     def run(folder, after):
         root = pathlib.Path(keras_tcl.__file__).parents[1]
@@ -279,8 +292,7 @@ def test_killed_processes(tmp_path):
 
     whole = run("whole", 0)
     assert whole.returncode == 0, whole.stderr
-    for after in moments:
-        assert run("killed", after).returncode == -signal.SIGKILL
+    assert run("killed", STEPS + 3).returncode == -signal.SIGKILL
     last = run("killed", 0)
     assert last.returncode == 0, last.stderr
     assert "Resumed from" in last.stdout
