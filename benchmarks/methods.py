@@ -31,7 +31,7 @@ import keras_tcl
 from benchmarks.defaults import over_seeds
 from benchmarks.paper.optimizer import L2SGD
 from keras_tcl import augmentation, losses
-from keras_tcl.callbacks import TimestepSchedule
+from keras_tcl.callbacks import BackupAndResume, TimestepSchedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,16 @@ def data_of(data: str, images: int, seed: int) -> list[Any]:
     return [keras_tcl.data.source("cifar10", split, data) for split in splits]
 
 
+def schedule_of(method: Method, epochs: int) -> list[keras.callbacks.Callback]:
+    """The schedule of T of a method, if it has one."""
+    schedule = method.schedule
+    if schedule is None:
+        return []
+    if isinstance(schedule, Mapping):  # By shares of the epochs.
+        schedule = {round(share * epochs): t for share, t in schedule.items()}
+    return [TimestepSchedule(schedule, method.per_stage)]
+
+
 def run(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """Train by one method; what was found on held-out and on test images."""
     keras.utils.set_random_seed(arguments.seed)
@@ -129,15 +139,9 @@ def run(arguments: argparse.Namespace) -> tuple[Any, Any]:
     )
     loss = eval(method.loss, vars(losses))
     model.compile(L2SGD(rate, 0.9, 5e-4), loss)
-    callbacks = []
-    if isinstance(method.schedule, Mapping):  # By shares of the epochs.
-        shares = method.schedule.items()
-        steps = {round(share * epochs): t for share, t in shares}
-        callbacks.append(TimestepSchedule(steps))
-    elif method.schedule is not None:
-        callbacks.append(TimestepSchedule(method.schedule, method.per_stage))
+    callbacks = schedule_of(method, epochs)
     if arguments.resume:
-        callbacks.append(keras.callbacks.BackupAndRestore(arguments.resume))
+        callbacks.append(BackupAndResume(arguments.resume))
     start = time.perf_counter()
     verbose = 2 if name == "cifar10" else 0
     history = model.fit(
