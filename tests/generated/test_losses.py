@@ -412,7 +412,9 @@ def test_outputs_that_do_not_fit_are_refused(loss, y_pred):
     good = whole and logits.ndim > 2
     if good and loss.needs_embeddings:
         stages = y_pred["embeddings"]
-        good = bool(stages) and stages["a"].shape[:-1] == logits.shape[:-1]
+        good = bool(stages) and stages["a"].ndim == logits.ndim
+        # A stage may have time steps of its own.
+        good = good and stages["a"].shape[:-2] == logits.shape[:-2]
     if good:
         assert np.isfinite(float(loss(y, y_pred)))
     else:
