@@ -8,6 +8,9 @@
 # BACKEND=... chooses the backend of the first two.
 
 PYTHON ?= python3
+# Where the shell forbids bytecode, each of the tests' processes would compile
+# Keras and its backend anew, for 20 s.
+export PYTHONDONTWRITEBYTECODE :=
 # The first runs the tests that need none, too. PyTorch compiles nothing, so
 # it has a test suite's first answer soonest.
 BACKENDS ?= torch jax tensorflow
@@ -56,12 +59,13 @@ $(addprefix test-,$(BACKENDS)): test-%: $(TEST)/installed
 		$(if $(filter-out $(firstword $(BACKENDS)),$*),-m "not once")
 
 # The package must not need TensorFlow, neither on JAX nor on PyTorch: what
-# imports it, trains by the README, and reads data is enough to see that.
+# imports it, trains by the README, and reads data is enough to see that. What
+# the README's first example gains was seen in the other runs.
 test-without-tensorflow: $(NO_TENSORFLOW)/installed
 	! $(NO_TENSORFLOW)/bin/python -c "import tensorflow" 2> /dev/null
 	for backend in jax torch; do \
 		KERAS_BACKEND=$$backend $(NO_TENSORFLOW)/bin/python -m pytest \
-			$(CORE) $(PYTEST_ARGS) || exit 1; \
+			$(CORE) $(PYTEST_ARGS) -k "not shows_the_gain" || exit 1; \
 	done
 
 snapshot: $(TEST)/installed
