@@ -76,8 +76,10 @@ class LatencyCrossEntropy(TemporalLoss):
             return ops.mean(values, axis=2)
         if len(self.weights) != values.shape[2]:
             raise ValueError(
-                "`weights` must hold one number for each time step. Received: "
-                f"weights={self.weights} for {values.shape[2]} time steps."
+                "`weights` must hold one number for each time step trained "
+                "with; leave them out under a `TimestepSchedule`, which trains "
+                f"with fewer. Received: weights={self.weights} for "
+                f"{values.shape[2]} time steps."
             )
         total = sum(self.weights)
         shares = ops.convert_to_tensor([w / total for w in self.weights])

@@ -70,8 +70,9 @@ class TemporalSelfDistillation(TemporalLoss):
         if logits.shape[2] < self.steps:
             raise ValueError(
                 "`steps` must be no more than the time steps that the network "
-                f"is trained with. Received: steps={self.steps}, and logits "
-                f"of {logits.shape[2]} time steps."
+                "is trained with, by a `TimestepSchedule` too. Received: "
+                f"steps={self.steps}, and logits of {logits.shape[2]} time "
+                "steps."
             )
         student = ops.mean(logits[:, :, : self.steps], axis=2)
         teacher = ops.mean(logits, axis=2)

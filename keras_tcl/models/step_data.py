@@ -17,6 +17,14 @@ def check_temporal_loss(
             "`loss_weights` out. "
             f"Received: loss_weights={loss_weights!r}."
         )
+    if loss.reduction in (None, "none"):
+        raise ValueError(
+            f"The loss {loss.name!r} must give one number for a model to "
+            "learn from: with `reduction=None` it gives one for each sample. "
+            'Leave `reduction` out, or say "sum_over_batch_size", "sum", '
+            '"mean" or "mean_with_sample_weight". '
+            f"Received: reduction={loss.reduction!r}."
+        )
     if classes < 2:
         raise ValueError(
             f"The loss {loss.name!r} tells classes apart, and the network has "

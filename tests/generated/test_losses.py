@@ -11,6 +11,8 @@ from keras_tcl import losses
 from tests.generated.calls import assert_refused, calls
 from tests.losses import reference
 from tests.losses.compiled import compiled
+from tests.losses.reference import over_views
+from tests.losses.test_distillation import BY_ITSELF
 
 CLASSES = 3
 # Batch, views, time steps, features. Few: see `test_layers`.
@@ -287,6 +289,38 @@ def test_a_loss_is_its_formula(loss, shape, seed, kind, scale):
     expected = value_of(loss, logits.astype("float64"), stages, targets)
     np.testing.assert_allclose(
         to_numpy(loss(y, y_pred)), expected, rtol=2e-4, atol=1e-3
+    )
+
+
+@calls(
+    300,
+    names=st.lists(st.sampled_from(sorted(BY_ITSELF)), min_size=1, max_size=3),
+    weight=st.sampled_from([0.0, 0.5, 3.0]),
+    shape=st.sampled_from([(3, 2, 2, CLASSES), (4, 1, 3, CLASSES)]),
+    seed=seeds,
+    kind=st.sampled_from(["ids", "column", "one-hot", "bad", "words"]),
+    scale=st.sampled_from([0.01, 1.0, 30.0]),
+)
+def test_a_sum_is_the_formulas_of_its_losses(
+    names, weight, shape, seed, kind, scale
+):
+    logits = np.random.default_rng(seed).normal(0, scale, shape)
+    logits = logits.astype("float32")
+    y, targets = labels_of(kind, shape[0], seed)
+    loss, expected = losses.MeanCrossEntropy(reduction=None), 0.0
+    for name in names:
+        term, settings, function = BY_ITSELF[name]
+        loss += weight * term(**settings, reduction=None)
+        if targets is not None:
+            exact = logits.astype("float64")
+            classes = targets.argmax(1)
+            expected += weight * over_views(function, exact, classes)
+    if targets is None:
+        assert_refused(lambda: loss(y, logits), "Received")
+        return
+    expected += cross_entropies(logits.astype("float64"), targets)[0].mean(1)
+    np.testing.assert_allclose(
+        to_numpy(loss(y, logits)), expected, rtol=2e-4, atol=1e-3
     )
 
 

@@ -1,5 +1,7 @@
 """By a teacher, and by a network's own steps."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -48,7 +50,7 @@ def temporal(steps, label, students=list):
 
 
 def consistency(steps, label):
-    pairs = [(t, s) for t in range(3) for s in range(3) if t != s]
+    pairs = itertools.permutations(range(len(steps)), 2)
     return np.mean([distillation(steps[t], steps[s], 4.0) for t, s in pairs])
 
 
@@ -77,8 +79,8 @@ def longer(steps, label):
 
 def alignment(steps, label):
     value = 0.0
-    for t in range(3):
-        others = [s for s in range(3) if s != t]
+    for t in range(len(steps)):
+        others = [s for s in range(len(steps)) if s != t]
         scores = []
         for s in others:
             log_p = log_softmax(steps[s])
@@ -89,7 +91,7 @@ def alignment(steps, label):
         teacher = sum(
             w * steps[s] for w, s in zip(weights, others, strict=True)
         )
-        value += distillation(steps[t], teacher, 3.0) / 3
+        value += distillation(steps[t], teacher, 3.0) / len(steps)
     return value
 
 

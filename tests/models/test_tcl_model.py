@@ -739,6 +739,12 @@ def test_probabilities_loss_is_refused():
         )
 
 
+@pytest.mark.parametrize("reduction", [None, "none"])
+def test_a_loss_of_each_sample_is_refused(reduction):
+    with pytest.raises(ValueError, match="must give one number.*reduction="):
+        tiny.network().compile("sgd", STCL(reduction=reduction))
+
+
 def test_loss_weights_count_or_are_refused():
     model = tiny.network()
     with pytest.raises(ValueError, match="such as `weight`.*=0.5"):
