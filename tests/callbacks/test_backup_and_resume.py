@@ -14,8 +14,18 @@ import pytest
 from keras import ops
 
 import keras_tcl
-from keras_tcl.callbacks import BackupAndResume, TimestepSchedule
+from benchmarks import resume
+from keras_tcl.callbacks import (
+    BackupAndResume,
+    TimestepSchedule,
+    checkpoint_files,
+)
 from keras_tcl.losses import STCL, TET
+
+try:
+    import resource
+except ImportError:  # Windows.
+    resource = None
 
 STEPS = 5
 
@@ -24,8 +34,8 @@ def data(split="train[:160]", batch_size=32, **kwargs):
     return keras_tcl.data.load("digits", split, batch_size, **kwargs)
 
 
-def built(filters=4, optimizer=None, loss=None):
-    keras.utils.set_random_seed(0)
+def built(filters=4, optimizer=None, loss=None, seed=0):
+    keras.utils.set_random_seed(seed)
     model = keras_tcl.models.sew_resnet(
         [1], [filters], (8, 8, 1), 10, timesteps=2,
         augmenter=keras_tcl.augmentation.RandomCrop(1),
@@ -146,6 +156,22 @@ def test_mixed_timesteps_go_on(tmp_path):
     assert resumed.history == history.history
 
 
+@pytest.mark.parametrize("per_stage", [False, True])
+def test_seeds_are_those_of_the_checkpoint(tmp_path, per_stage):
+    """A program that sets no seed draws others when it starts again."""
+    others = [lambda: TimestepSchedule((1, 2), per_stage=per_stage, draws=2)]
+    expected, history, _ = train(tmp_path / "whole", 0, others)
+    folder = tmp_path / "broken"
+    for seed, after in ((0, 7), (1, 4)):
+        model = built(seed=seed)
+        assert train(folder, after, others, model=model, save_freq=3) is None
+    found, resumed, _ = train(
+        folder, 0, others, model=built(seed=2), save_freq=3
+    )
+    assert_same(found, expected)
+    assert resumed.history == history.history
+
+
 def test_finished_training_is_prolonged(tmp_path, capsys):
     expected, history, _ = train(tmp_path / "whole")
     keep = {"delete_checkpoint": False}
@@ -190,6 +216,13 @@ def test_damaged_file_is_put_aside_and_the_one_before_it_taken(
     with pytest.warns(UserWarning, match="damaged"):
         found, _, _ = train(folder, save_freq=1)
     assert_same(found, expected)
+
+
+def test_damaged_file_that_another_process_put_aside(tmp_path):
+    """Processes of one training look at the same files at the same time."""
+    gone = tmp_path / "epoch-00000-step-0000002.npz"
+    with pytest.warns(UserWarning, match="damaged"):
+        assert not checkpoint_files._is_good(gone)
 
 
 def test_all_files_damaged_is_an_error(tmp_path):
@@ -241,6 +274,92 @@ def test_full_disk_costs_a_warning(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="No space left on device"):
         found, _, _ = train(tmp_path / "full", save_freq=2)
     assert_same(found, expected)
+
+
+def test_data_made_from_batches_go_on(tmp_path):
+    """Data made from batches: `data` names those that are saved."""
+    pytest.importorskip("tensorflow")
+
+    def fit(folder, after=0):
+        train = data()
+        dataset = train.as_tf().map(lambda x, y: (x, y))
+        backup = BackupAndResume(folder, 2, data=train, verbose=0)
+        model = built()
+        callbacks = [BreakOff(after), backup]
+        model.fit(
+            dataset, epochs=3, verbose=0, callbacks=callbacks, shuffle=False
+        )
+        return model
+
+    expected = fit(tmp_path / "whole")
+    with pytest.raises(BrokenOff):
+        fit(tmp_path / "broken", STEPS + 4)
+    assert_same(fit(tmp_path / "broken"), expected)
+
+
+@pytest.mark.parametrize("steps", [STEPS - 1, STEPS])
+def test_epochs_of_other_lengths_are_refused(tmp_path, steps):
+    with pytest.raises(ValueError, match="without `steps_per_epoch`"):
+        built().fit(
+            data(), steps_per_epoch=steps, epochs=2, verbose=0,
+            callbacks=[BackupAndResume(tmp_path)],
+        )  # fmt: skip
+
+
+def test_half_written_file_is_ignored_and_deleted(tmp_path):
+    expected, _, _ = train(tmp_path / "whole")
+    folder = tmp_path / "broken"
+    assert train(folder, after=4, save_freq=2) is None
+    newest = max(folder.glob("*.npz"))
+    assert newest.name == "epoch-00000-step-0000002.npz"
+    # As a kill within the next `write` leaves it.
+    half = folder / "epoch-00000-step-0000004.npz.tmp"
+    half.write_bytes(newest.read_bytes()[:2000])
+    # That of another program is not ours to delete.
+    foreign = folder / "notes.tmp"
+    foreign.write_text("notes")
+    model = built()
+    assert train(folder, after=1, model=model, save_freq=2) is None
+    assert not half.exists() and foreign.exists()
+    assert_same(train(folder, save_freq=2)[0], expected)
+
+
+class FillDisk(keras.callbacks.Callback):
+    """From a batch of this `fit` on, no file can grow beyond 4 KiB."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+
+
+@pytest.fixture
+def disk():
+    """Gives the process its disk back in the end."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.skipif(resource is None, reason="needs POSIX' limits")
+def test_disk_that_fills_up_keeps_the_checkpoint_before(tmp_path, disk):
+    expected, _, _ = train(tmp_path / "whole")
+    folder = tmp_path / "full"
+    others = [lambda: FillDisk(3)]
+    with pytest.warns(UserWarning, match="No checkpoint could be written"):
+        # It goes on for four batches more.
+        assert train(folder, STEPS + 2, others, save_freq=2) is None
+    assert [path.name for path in sorted(folder.iterdir())] == [
+        "epoch-00000-step-0000000.npz",
+        "epoch-00000-step-0000002.npz",
+    ]
+    disk()
+    assert_same(train(folder, save_freq=2)[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -301,3 +420,8 @@ def test_killed_process(tmp_path):
     one, other = (np.load(tmp_path / f"{n}.npz") for n in ("whole", "killed"))
     for name in one.files:
         np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path):
+    assert resume.measure(kills=2, epochs=4, seed=1, folder=tmp_path)
