@@ -47,7 +47,7 @@ class CheckpointFiles:
             OSError: If it cannot be written. All is then as it was before.
         """
         path = self._path(position, self.index)
-        temporary = path.with_name(f"{path.name}.tmp")
+        temporary = self._path(position, self.index, ".tmp")
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "wb") as file:
@@ -92,10 +92,9 @@ class CheckpointFiles:
 
     def delete_unfinished(self) -> None:
         """Delete what a process that was killed has left half-written."""
-        ours = f"{self._suffix(self.index)}.tmp"
-        for path in self.folder.glob(f"epoch-*{ours}"):
-            if _NAME.fullmatch(path.name.removesuffix(".tmp")):
-                path.unlink(missing_ok=True)
+        for position in self._positions(self.index, ".tmp"):
+            path = self._path(position, self.index, ".tmp")
+            path.unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Delete the states of this process, and the folder if it is empty."""
@@ -106,15 +105,13 @@ class CheckpointFiles:
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def _path(self, position: Position, index: int) -> pathlib.Path:
+    def _path(
+        self, position: Position, index: int, suffix: str = ""
+    ) -> pathlib.Path:
         epoch, step = position
-        name = f"epoch-{epoch:05d}-step-{step:07d}{self._suffix(index)}"
+        process = f"-process-{index}-of-{self.count}" * (self.count > 1)
+        name = f"epoch-{epoch:05d}-step-{step:07d}{process}.npz{suffix}"
         return self.folder / name
-
-    def _suffix(self, index: int) -> str:
-        if self.count == 1:
-            return ".npz"
-        return f"-process-{index}-of-{self.count}.npz"
 
     def _refuse(self, fault: str) -> None:
         raise ValueError(
@@ -128,9 +125,10 @@ class CheckpointFiles:
         every = [set(self._positions(index)) for index in range(self.count)]
         return sorted(set.intersection(*every))
 
-    def _found(self) -> list[tuple[int, ...]]:
+    def _found(self, suffix: str = "") -> list[tuple[int, ...]]:
         """Epoch, step, process and their number, of each file."""
-        names = [path.name for path in self.folder.glob("epoch-*.npz")]
+        paths = self.folder.glob(f"epoch-*.npz{suffix}")
+        names = [path.name.removesuffix(suffix) for path in paths]
         matches = [_NAME.fullmatch(name) for name in names]
         found = [match.groups(default="") for match in matches if match]
         return [
@@ -138,10 +136,10 @@ class CheckpointFiles:
             for epoch, step, index, count in found
         ]
 
-    def _positions(self, index: int) -> list[Position]:
+    def _positions(self, index: int, suffix: str = "") -> list[Position]:
         mine = (index, self.count)
         return sorted(
-            (e, s) for e, s, *whose in self._found() if mine == (*whose,)
+            (e, s) for e, s, *whose in self._found(suffix) if mine == (*whose,)
         )
 
     def _refuse_other_count(self) -> None:
