@@ -16,6 +16,7 @@ Prints a table in Markdown, and exits with 1 where the ends differ.
 
 import argparse
 import json
+import os
 import pathlib
 import random
 import signal
@@ -80,9 +81,19 @@ def train(folder, result, epochs):
 
 
 def start(folder, result, epochs):
+    environment = {
+        **os.environ,
+        # Each start imports the same modules, and compiles the same network:
+        # without these files, that takes many times what the training takes.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
+        "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     command = [sys.executable, "-m", "benchmarks.resume", "--train"]
     return subprocess.Popen(
         [*command, str(folder), str(result), "--epochs", str(epochs)],
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
     )

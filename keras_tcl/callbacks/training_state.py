@@ -1,6 +1,7 @@
 """What a training is made of between two steps, taken and put back."""
 
 import random
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -126,9 +127,14 @@ def _words(described: Sequence[Any]) -> str:
 
 
 def _described(model: keras.Model, kind: str) -> list[list[Any]]:
-    # Without the layer, whose name Keras counts up in a process.
+    # Without the layer, whose name Keras counts up in a process. A variable
+    # of an optimizer has that of a layer in its own name.
     return [
-        [variable.path.rsplit("/")[-1], list(variable.shape), variable.dtype]
+        [
+            re.sub(r"_\d+", "", variable.path.rsplit("/")[-1]),
+            list(variable.shape),
+            variable.dtype,
+        ]
         for variable in variables_of(model)[kind]
     ]
 

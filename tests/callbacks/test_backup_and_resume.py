@@ -315,5 +315,5 @@ def test_killed_process(tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert max(tmp_path.iterdir()).name == "epoch-00001-step-0000002.npz"
+    assert max(tmp_path.iterdir()).name == "epoch-00001-step-0000001.npz"
     assert_same(train(tmp_path, save_freq=2), whole())
