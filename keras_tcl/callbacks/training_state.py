@@ -87,8 +87,9 @@ def put(model: keras.Model, callbacks: Iterable[Any], state: State) -> None:
     """Put all back that `take` took."""
     facts, arrays = state
     put_variables(model, state)
-    if facts["timesteps"] not in (None, model.timesteps):
-        model.timesteps = facts["timesteps"]
+    timesteps = facts["timesteps"]  # `None` where a model has none.
+    if timesteps is not None and timesteps != model.timesteps:
+        model.timesteps = timesteps
     if facts["history"] and model.history:
         epochs, logs = facts["history"]
         model.history.epoch = list(epochs)

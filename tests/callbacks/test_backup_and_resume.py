@@ -97,7 +97,7 @@ def values(model):
         "metrics": model.metrics_variables,
     }
     return {
-        f"{kind} {i} {v.path.split('/')[-1]}": ops.convert_to_numpy(v)
+        f"{kind} {i}": ops.convert_to_numpy(v)
         for kind, variables in every.items()
         for i, v in enumerate(variables)
     }
