@@ -40,12 +40,13 @@ class BackupAndResume(keras.callbacks.Callback):
     dropout go on), of the optimizer (iterations, slots, averages, loss scale)
     and of the metrics; epoch and batch; the order of `keras_tcl.data.Batches`,
     which is a function of its seed and the epoch; the number of time steps;
-    the history; Python's and NumPy's global random numbers; and what
+    the history; the global random numbers of Python, of NumPy, and under
+    Keras on PyTorch those of PyTorch, of which dropout draws; and what
     `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`, `SwapEMAWeights`
     and `TimestepSchedule` carry, and any callback with `get_state()`, which
     returns a dictionary for JSON, and `set_state(state)`. Others begin anew.
-    So do random numbers of PyTorch's or TensorFlow's own, and of
-    `keras.random` functions without a seed generator.
+    So do random numbers of TensorFlow's own, and of `keras.random` functions
+    without a seed generator.
 
     **How**: before a batch and before all other callbacks, into a file that is
     written under another name and then renamed; the two newest are kept. A
