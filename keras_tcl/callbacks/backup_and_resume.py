@@ -40,12 +40,13 @@ class BackupAndResume(keras.callbacks.Callback):
     dropout go on), of the optimizer (iterations, slots, averages, loss scale)
     and of the metrics; epoch and batch; the order of `keras_tcl.data.Batches`,
     which is a function of its seed and the epoch; the number of time steps;
-    the history; Python's and NumPy's global random numbers; and what
+    the history; the global random numbers of Python, of NumPy, and under
+    Keras on PyTorch those of PyTorch, of which dropout draws; and what
     `EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`, `SwapEMAWeights`
     and `TimestepSchedule` carry, and any callback with `get_state()`, which
     returns a dictionary for JSON, and `set_state(state)`. Others begin anew.
-    So do random numbers of PyTorch's or TensorFlow's own, and of
-    `keras.random` functions without a seed generator.
+    So do random numbers of TensorFlow's own, and of `keras.random` functions
+    without a seed generator.
 
     **How**: before a batch and before all other callbacks, into a file that is
     written under another name and then renamed; the two newest are kept. A
@@ -61,8 +62,9 @@ class BackupAndResume(keras.callbacks.Callback):
             alone.
         save_freq: `"epoch"`, for a checkpoint at the beginning of each epoch;
             or an integer, for one after so many batches; or a
-            `datetime.timedelta`, for one whenever that has passed. There is
-            always one before the first batch. Defaults to `"epoch"`.
+            `datetime.timedelta`, for one whenever that has passed (not with
+            several processes). There is always one before the first batch.
+            Defaults to `"epoch"`.
         delete_checkpoint: Boolean, whether the checkpoints are deleted at the
             end of `fit`. Otherwise, the program may be run again with more
             `epochs`. Defaults to `True`.
@@ -131,6 +133,8 @@ class BackupAndResume(keras.callbacks.Callback):
         self._fit = RunningFit(self.model)
         self._fit.go_first(self)
         self._data = self._data_of_fit()
+        if not self.model.built:  # TensorFlow would build it in a step.
+            self._fit.build(self.model)
         optimizer = self.model.optimizer
         if optimizer is not None and not optimizer.built:
             optimizer.build(self.model.trainable_variables)
@@ -142,6 +146,8 @@ class BackupAndResume(keras.callbacks.Callback):
         self._data_epoch: int | None = None
         self._unsaved, self._saved_at = 0, -math.inf
         self.model._initial_epoch = None
+        if self._data is not None:
+            self._data.step = 0  # Else what a failed `fit` had resumed.
         # What is still to be put back, once others have begun.
         self._pending = self._resumed()
 
@@ -203,12 +209,21 @@ class BackupAndResume(keras.callbacks.Callback):
                 )
             return None
         is_other = given is not None and given is not data
-        if is_other or self._fit.steps != len(data):
+        has_steps = self._fit.has_own_steps
+        if is_other or has_steps or self._fit.steps != len(data):
             raise ValueError(
                 "`fit` must read the `data` that `BackupAndResume` was given, "
                 f"all {len(data)} batches in an epoch, without "
                 f"`steps_per_epoch`. Received: {self._fit.steps} batches"
-                f"{' of other data' * is_other}."
+                f"{' of other data' * is_other}"
+                f"{' by `steps_per_epoch`' * has_steps}."
+            )
+        if data.shard[1] > 1 and not isinstance(self.save_freq, (str, int)):
+            raise ValueError(
+                "Processes have clocks of their own, and would save at other "
+                'batches each. Save each "epoch", or by a number of batches. '
+                f"Received: save_freq={self.save_freq!r}, and data of "
+                f"shard={data.shard}."
             )
         return data
 

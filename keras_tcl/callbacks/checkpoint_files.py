@@ -1,5 +1,6 @@
 """Files of a training's state, each of which is whole or not there."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -29,9 +30,10 @@ class CheckpointFiles:
     where one differs, nothing of the file is used.
 
     Args:
-        folder: Path.
+        folder: Path, the same for all processes.
         process: Pair of integers `(index, count)`, whose states these are. A
-            state counts where all `count` processes have that of its position.
+            state counts where all `count` processes have that of its position:
+            the two newest of these are kept.
     """
 
     def __init__(self, folder: Any, process: tuple[int, int] = (0, 1)) -> None:
@@ -45,7 +47,7 @@ class CheckpointFiles:
             OSError: If it cannot be written. All is then as it was before.
         """
         path = self._path(position, self.index)
-        temporary = path.with_name(f"{path.name}.tmp")
+        temporary = self._path(position, self.index, ".tmp")
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "wb") as file:
@@ -57,8 +59,11 @@ class CheckpointFiles:
             temporary.unlink(missing_ok=True)
             raise
         _bring_names_to_disk(self.folder)
-        for old in self._positions(self.index)[:-_KEPT]:
-            self._path(old, self.index).unlink(missing_ok=True)
+        # One whose disk is full may be far behind the others.
+        for oldest_kept in self._complete()[-_KEPT:][:1]:
+            for position in self._positions(self.index):
+                if position < oldest_kept:
+                    self._path(position, self.index).unlink(missing_ok=True)
         return path
 
     def newest(self) -> tuple[pathlib.Path, Position, State] | None:
@@ -68,55 +73,62 @@ class CheckpointFiles:
         before it taken.
 
         Raises:
-            ValueError: If all are damaged, or of another number of processes.
+            ValueError: If there are some and none of them can be used, or they
+                are of another number of processes.
         """
         self._refuse_other_count()
-        processes = range(self.count)
-        every = [set(self._positions(index)) for index in processes]
-        complete = sorted(set.intersection(*every), reverse=True)
-        for position in complete:
-            paths = [self._path(position, index) for index in processes]
+        for position in reversed(self._complete()):
+            paths = [self._path(position, i) for i in range(self.count)]
             if all([_is_good(path) for path in paths]):
                 own = paths[self.index]
                 return own, position, _read(own)
-        if complete:
-            raise ValueError(
-                f"All checkpoints in {str(self.folder)!r} are damaged. Nothing "
-                "was loaded. To begin the training anew, delete the folder or "
-                "name another one."
-            )
+        # Of this start, or of one before that ended here, too.
+        if any(self.folder.glob("epoch-*.npz.damaged")):
+            self._refuse("are damaged")
+        # A kill within the very first `write` leaves one, and costs nothing.
+        if len({found[:2] for found in self._found()}) > 1:
+            self._refuse("lack the state of a process")
         return None
 
     def delete_unfinished(self) -> None:
         """Delete what a process that was killed has left half-written."""
-        ours = f"{self._suffix(self.index)}.tmp"
-        for path in self.folder.glob(f"epoch-*{ours}"):
-            if _NAME.fullmatch(path.name.removesuffix(".tmp")):
-                path.unlink(missing_ok=True)
+        for position in self._positions(self.index, ".tmp"):
+            path = self._path(position, self.index, ".tmp")
+            path.unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Delete the states of this process, and the folder if it is empty."""
         self.delete_unfinished()
         for position in self._positions(self.index):
             self._path(position, self.index).unlink(missing_ok=True)
-        try:
+        # Something else may be in it, or it was never made.
+        with contextlib.suppress(OSError):
             self.folder.rmdir()
-        except OSError:  # Something else is in it, or it was never made.
-            pass
 
-    def _path(self, position: Position, index: int) -> pathlib.Path:
+    def _path(
+        self, position: Position, index: int, suffix: str = ""
+    ) -> pathlib.Path:
         epoch, step = position
-        name = f"epoch-{epoch:05d}-step-{step:07d}{self._suffix(index)}"
+        process = f"-process-{index}-of-{self.count}" * (self.count > 1)
+        name = f"epoch-{epoch:05d}-step-{step:07d}{process}.npz{suffix}"
         return self.folder / name
 
-    def _suffix(self, index: int) -> str:
-        if self.count == 1:
-            return ".npz"
-        return f"-process-{index}-of-{self.count}.npz"
+    def _refuse(self, fault: str) -> None:
+        raise ValueError(
+            f"All checkpoints in {str(self.folder)!r} {fault}. Nothing was "
+            "loaded. To begin the training anew, delete the folder or name "
+            "another one."
+        )
 
-    def _found(self) -> list[tuple[int, ...]]:
+    def _complete(self) -> list[Position]:
+        """Positions of which all processes have a state, in their order."""
+        every = [set(self._positions(index)) for index in range(self.count)]
+        return sorted(set.intersection(*every))
+
+    def _found(self, suffix: str = "") -> list[tuple[int, ...]]:
         """Epoch, step, process and their number, of each file."""
-        names = [path.name for path in self.folder.glob("epoch-*.npz")]
+        paths = self.folder.glob(f"epoch-*.npz{suffix}")
+        names = [path.name.removesuffix(suffix) for path in paths]
         matches = [_NAME.fullmatch(name) for name in names]
         found = [match.groups(default="") for match in matches if match]
         return [
@@ -124,10 +136,10 @@ class CheckpointFiles:
             for epoch, step, index, count in found
         ]
 
-    def _positions(self, index: int) -> list[Position]:
+    def _positions(self, index: int, suffix: str = "") -> list[Position]:
         mine = (index, self.count)
         return sorted(
-            (e, s) for e, s, *whose in self._found() if mine == (*whose,)
+            (e, s) for e, s, *whose in self._found(suffix) if mine == (*whose,)
         )
 
     def _refuse_other_count(self) -> None:
@@ -168,7 +180,10 @@ def _is_good(path: pathlib.Path) -> bool:
     except Exception as error:
         reason = str(error) or type(error).__name__
     if reason:
-        path.replace(path.with_name(f"{path.name}.damaged"))
+        # Processes of one training look at the same files: another one may
+        # have been here before.
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(path.with_name(f"{path.name}.damaged"))
         warnings.warn(
             f"The checkpoint {str(path)!r} is damaged: {reason}. It is not "
             "used, and kept beside as `.damaged`.",

@@ -6,11 +6,14 @@ import zlib
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_tcl.data import Batches
 
 # They differ between two runs of one program, or are part of the state.
-_LEFT_OUT = ("name", "seed", "shared_object_id", "build_config")
+_LEFT_OUT = ("seed", "shared_object_id", "build_config")
+# By these, a network's config names a layer, or refers to one.
+_NAMES = ("name", "keras_history", "input_layers", "output_layers")
 
 
 def identity(model: keras.Model, data: Batches | None) -> dict[str, Any]:
@@ -52,6 +55,8 @@ def _of_data(data: Batches) -> dict[str, Any]:
         "element_shape": list(data.source.element_shape),
         "dtype": data.source.dtype,
         "labels_crc32": zlib.crc32(data.source.labels.tobytes()),
+        # Those of other pixels are of the same labels.
+        "first_crc32": zlib.crc32(data.source.read(np.arange(1))[0].tobytes()),
         "batch_size": data.batch_size,
         "shuffle": bool(data.shuffle),
         "seed": data.seed,
@@ -65,21 +70,28 @@ def _of_config(get_config: Any) -> Any:
         config = get_config()
     except Exception:  # A model of one's own may have none.
         return None
-    return _normal(json.loads(json.dumps(config, default=_type_name)))
+    return _normal(json.loads(json.dumps(config, default=_type_name)), {})
 
 
-def _normal(config: Any) -> Any:
-    """A config without what Keras numbers, draws or compiles by itself."""
+def _normal(config: Any, numbers: dict[str, int], is_name: bool = False) -> Any:
+    """A config without what Keras numbers, draws or compiles by itself.
+
+    Layers have numbers by their order in it, which `numbers` collects: they
+    tell what is connected to what, however far Keras had counted before.
+    """
     if isinstance(config, dict):
         if config.get("class_name") == "__lambda__":
             return "lambda"
         kept = {k: v for k, v in config.items() if k not in _LEFT_OUT}
-        return {key: _normal(value) for key, value in kept.items()}
+        return {k: _normal(v, numbers, k in _NAMES) for k, v in kept.items()}
     if isinstance(config, list):
-        return [_normal(value) for value in config]
-    if isinstance(config, str):
-        return re.sub(r"(_\d+)+$", "", config)
-    return config
+        return [_normal(value, numbers, is_name) for value in config]
+    if not isinstance(config, str):
+        return config
+    name = re.sub(r"(_\d+)+$", "", config)
+    if is_name:
+        return f"{name} {numbers.setdefault(config, len(numbers))}"
+    return name
 
 
 def _type_name(value: Any) -> str:

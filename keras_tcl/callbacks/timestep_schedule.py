@@ -109,22 +109,25 @@ class TimestepSchedule(keras.callbacks.Callback):
             )
         self._full: int = full
         # Of all epochs: a fault in the last one shows before the first step.
-        self._choices: list[list[Any]] = [
+        self._choices = [
             _choices(self._timesteps_in(epoch), full)
             for epoch in range(self.params["epochs"])
         ]
         self._random = random.Random(random.getrandbits(64))
+        # What a batch takes one of, for each sequence of T to draw from.
+        self._pools: dict[tuple[int, ...], list[Any]] = {
+            tuple(choices): choices for choices in self._choices
+        }
         if self.per_stage:
-            drawn: dict[Any, list[Any]] = {
-                tuple(choices): [] for choices in self._choices
-            }
-            for choices, draws in drawn.items():
-                for _ in range(self.draws):
-                    draws.append(self._drawn_per_stage(choices))
-            self._choices = [drawn[tuple(choices)] for choices in self._choices]
+            stages = len(self.model.stages)
+            for choices in self._pools:
+                self._pools[choices] = [
+                    self._random.choices(choices, k=stages)
+                    for _ in range(self.draws)
+                ]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._now = self._choices[epoch]
+        self._now = self._pools[tuple(self._choices[epoch])]
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._set(self._random.choice(self._now))
@@ -135,18 +138,19 @@ class TimestepSchedule(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._set(None)
 
-    def _drawn_per_stage(self, choices: Sequence[int]) -> tuple[int, ...]:
-        stages = len(self.model.stages)
-        return tuple(self._random.choices(choices, k=stages))
-
     def get_state(self) -> dict[str, Any]:
         """What decides the T of the batches to come, for a checkpoint."""
-        return {"random": self._random.getstate()}
+        return {
+            "random": self._random.getstate(),
+            "pools": list(self._pools.items()),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Draw from now on what was drawn after `get_state`."""
         version, numbers, gauss = state["random"]
         self._random.setstate((version, tuple(numbers), gauss))
+        for choices, pool in state["pools"]:
+            self._pools[tuple(choices)] = pool
 
     def _timesteps_in(self, epoch: int) -> Any:
         timesteps = self.timesteps

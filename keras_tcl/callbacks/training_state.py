@@ -1,6 +1,7 @@
 """What a training is made of between two steps, taken and put back."""
 
 import random
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -62,6 +63,7 @@ def take(
         own, own_arrays = _pack(_carried(callback))
         carried[name] = own
         arrays.update({f"{name}/{k}": v for k, v in own_arrays.items()})
+    arrays.update(_torch_random())
     facts = {
         "variables": {kind: _described(model, kind) for kind in kinds},
         "timesteps": getattr(model, "timesteps", None),
@@ -86,8 +88,9 @@ def put(model: keras.Model, callbacks: Iterable[Any], state: State) -> None:
     """Put all back that `take` took."""
     facts, arrays = state
     put_variables(model, state)
-    if facts["timesteps"] not in (None, model.timesteps):
-        model.timesteps = facts["timesteps"]
+    timesteps = facts["timesteps"]  # `None` where a model has none.
+    if timesteps is not None and timesteps != model.timesteps:
+        model.timesteps = timesteps
     if facts["history"] and model.history:
         epochs, logs = facts["history"]
         model.history.epoch = list(epochs)
@@ -100,6 +103,29 @@ def put(model: keras.Model, callbacks: Iterable[Any], state: State) -> None:
     random.setstate((version, tuple(numbers), gauss))
     kind, numbers, *rest = facts["numpy_random"]
     np.random.set_state((kind, np.array(numbers, "uint32"), *rest))
+    _put_torch_random(arrays)
+
+
+def _torch_random() -> dict[str, np.ndarray]:
+    """PyTorch's own random numbers, of which Keras' `Dropout` there draws."""
+    if keras.config.backend() != "torch":
+        return {}
+    import torch
+
+    states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    return {f"torch/{i}": state.numpy() for i, state in enumerate(states)}
+
+
+def _put_torch_random(arrays: dict[str, np.ndarray]) -> None:
+    if "torch/0" not in arrays:
+        return
+    import torch
+
+    torch.set_rng_state(torch.from_numpy(arrays["torch/0"]))
+    for i in range(torch.cuda.device_count()):
+        if f"torch/{i + 1}" in arrays:
+            state = torch.from_numpy(arrays[f"torch/{i + 1}"])
+            torch.cuda.set_rng_state(state, i)
 
 
 def variables_differ(model: keras.Model, facts: dict[str, Any]) -> str | None:
@@ -126,9 +152,14 @@ def _words(described: Sequence[Any]) -> str:
 
 
 def _described(model: keras.Model, kind: str) -> list[list[Any]]:
-    # Without the layer, whose name Keras counts up in a process.
+    # Without the layer, whose name Keras counts up in a process. A variable
+    # of an optimizer has that of a layer in its own name.
     return [
-        [variable.path.rsplit("/")[-1], list(variable.shape), variable.dtype]
+        [
+            re.sub(r"_\d+", "", variable.path.rsplit("/")[-1]),
+            list(variable.shape),
+            variable.dtype,
+        ]
         for variable in variables_of(model)[kind]
     ]
 

@@ -1,5 +1,7 @@
 """The T of every step, and that it is the model's own everywhere else."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -245,3 +247,29 @@ def test_epochs_end_with_the_models_own_timesteps(schedule_first):
         callbacks=callbacks if schedule_first else callbacks[::-1],
     )
     assert seen.others == [3, 3, 3]
+
+
+@pytest.mark.parametrize("per_stage", [False, True])
+def test_state_goes_on_in_a_program_of_another_seed(per_stage):
+    def begun(seed):
+        keras.utils.set_random_seed(seed)
+        schedule = TimestepSchedule((1, 2, 3), per_stage, draws=4)
+        schedule.set_model(tiny.network())
+        schedule.set_params({"epochs": 1})
+        schedule.on_train_begin()
+        return schedule
+
+    def drawn(schedule, count=12):
+        attribute = "stage_timesteps" if per_stage else "timesteps"
+        schedule.on_epoch_begin(0)
+        for batch in range(count):
+            schedule.on_train_batch_begin(batch)
+            yield getattr(schedule.model, attribute)
+
+    one, other = begun(0), begun(1)
+    list(drawn(one, 3))
+    state = json.loads(json.dumps(one.get_state()))
+    other.set_state(state)
+    expected = list(drawn(one))
+    assert list(drawn(other)) == expected
+    assert 1 < len(set(expected)) <= 4
