@@ -1,6 +1,8 @@
 # make demo       trains a spiking network on an embedded data set
 # make check      lint, types and the quick tests under one backend, in a minute
 # make test       runs the whole test suite under the three backends
+# make gpu        installs a CUDA build, and runs what only a GPU can show; the
+#                 arguments of GPU_ARGS are those of benchmarks/gpu
 # make snapshot   writes the list of public names that the tests compare
 #
 # Each creates its environment first, with the backends for a CPU (PyTorch on
@@ -18,8 +20,11 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal
 
 DEMO_BACKEND := $(or $(BACKEND),jax)
 CHECK_BACKEND := $(or $(BACKEND),torch)
+GPU_BACKEND := $(or $(BACKEND),torch)
 DEMO := .venv-demo-$(DEMO_BACKEND)
 TEST := .venv
+GPU := .venv-gpu-$(GPU_BACKEND)
+PEERS := .venv-peers
 NO_TENSORFLOW := .venv-no-tensorflow
 CORE := tests/test_package.py tests/test_readme.py tests/test_docstrings.py \
 	tests/data/test_batches_in_fit.py tests/saved
@@ -31,6 +36,7 @@ PIP_INSTALL := python -m pip install --quiet --disable-pip-version-check \
 # torch is installed before what depends on it, so that the pinned build is
 # the one that stays (CONTRIBUTING.md: the CPU build on Linux). Python compiles
 # what is imported; pip would compile all of it, in four times the time.
+, := ,
 define create_environment
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
@@ -40,7 +46,7 @@ define create_environment
 	touch $@
 endef
 
-.PHONY: demo check test lint snapshot clean $(addprefix test-,$(BACKENDS)) \
+.PHONY: demo check test lint gpu snapshot clean $(addprefix test-,$(BACKENDS)) \
 	test-without-tensorflow
 
 demo: $(DEMO)/installed
@@ -68,6 +74,14 @@ test-without-tensorflow: $(NO_TENSORFLOW)/installed
 			$(CORE) $(PYTEST_ARGS) -k "not shows_the_gain" || exit 1; \
 	done
 
+# It looks for the driver before it downloads gigabytes.
+gpu:
+	@nvidia-smi -L || { echo "make gpu needs an NVIDIA GPU and its driver:" \
+		"nvidia-smi did not list one."; exit 1; }
+	$(MAKE) $(GPU)/installed $(PEERS)/installed
+	KERAS_BACKEND=$(GPU_BACKEND) $(GPU)/bin/python -m benchmarks.gpu \
+		--peers $(PEERS)/bin/python $(GPU_ARGS)
+
 snapshot: $(TEST)/installed
 	$(TEST)/bin/python -m tests.snapshots.names
 
@@ -81,6 +95,19 @@ $(DEMO)/installed: pyproject.toml constraints.txt
 $(TEST)/installed: EXTRAS := torch,tensorflow,jax,data,dvs,plot,keras-cv,triton,export-jax,runtimes,test,dev
 $(TEST)/installed: pyproject.toml constraints.txt
 	$(create_environment)
+
+$(GPU)/installed: EXTRAS := $(if $(filter torch,$(GPU_BACKEND)),torch$(,)triton,$(GPU_BACKEND)-cuda),data,dvs,plot,test
+$(GPU)/installed: pyproject.toml constraints.txt
+	$(create_environment)
+
+# The libraries that the speed is compared with, as they install themselves.
+$(PEERS)/installed:
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet torch snntorch norse tqdm scipy \
+		nir nirtorch tensorboard jax flax optax spyx
+	$(@D)/bin/python -m pip install --quiet --no-deps spikingjelly
+	touch $@
 
 $(NO_TENSORFLOW)/installed: EXTRAS := torch,jax,demo,test
 $(NO_TENSORFLOW)/installed: pyproject.toml constraints.txt

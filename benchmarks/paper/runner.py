@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu.machine import environments, gpus
 from benchmarks.paper.artefacts import Cell
 from benchmarks.paper.configuration import Configuration
 from benchmarks.paper.storage import lock, read_json, write_json, write_text
@@ -133,11 +134,15 @@ def run_all(
 def share(command: Sequence[str], jobs: int) -> None:
     """Let several processes work at the same runs; wait for all of them.
 
-    What one has locked, the others leave to it.
+    What one has locked, the others leave to it. Where there are GPUs, they
+    take them in turn.
     """
     threads = max((os.cpu_count() or 1) // jobs, 1)
     environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-    workers = [subprocess.Popen(command, env=environment) for _ in range(jobs)]
+    workers = [
+        subprocess.Popen(command, env={**environment, **gpu})
+        for gpu in environments(jobs, gpus())
+    ]
     for worker in workers:
         worker.wait()
 
