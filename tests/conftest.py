@@ -50,8 +50,14 @@ SLOW = (
     "::test_compiles_for_a_gpu",
     "::test_file_opens_under_another_backend",
 )
-# What needs no backend:
+# What needs no backend; and programs whose parts are tested under each:
 ONCE = (
+    "/benchmarks/test_gpu",
+    "/benchmarks/test_presets",
+    "/examples/test_training_examples.py::test_compare_losses",
+    "/examples/test_training_examples.py::test_demo",
+    "/examples/test_training_examples.py::test_says_which_file",
+    "::test_first_example_shows_the_gain",
     "/benchmarks/test_artefacts",
     "/benchmarks/test_report",
     "/benchmarks/test_storage",
