@@ -41,7 +41,9 @@ def main(**given):
     options = {"verbose": 0, "epochs": settings["epochs"]}
     if settings["fault"] == "death" and process.index == 1:
         kill = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            on_train_batch_end=lambda *_, **__: os.kill(
+                os.getpid(), signal.SIGKILL
+            )
         )
         options["callbacks"] = [kill]
     if settings["arrays"]:
