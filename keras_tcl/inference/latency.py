@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_tcl import graph, inputs
+from keras_tcl.distribution import replicas
 from keras_tcl.inference.readout import Readout
 from keras_tcl.losses.labels import validate_labels
 from keras_tcl.progress import shown
@@ -49,6 +50,8 @@ def evaluate_timesteps(
         y: Labels, integer or one-hot; left out for a data set.
         batch_size: Integer, as for `predict`.
 
+    Of data of which each process has a shard, it is that of all of them.
+
     Raises:
         ValueError: If there are no samples, labels that are no classes, or
             batches of recordings of different T.
@@ -66,7 +69,8 @@ def evaluate_timesteps(
         total += len(logits)
     if not total:
         raise ValueError("The data set is empty: there is no accuracy.")
-    return correct / total
+    *correct, total = replicas.of_all_shards(x, np.append(correct, total))
+    return np.array(correct) / total
 
 
 def add_by_latency(sums: np.ndarray, more: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tcl import kernels
+from keras_tcl.distribution import replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -27,7 +28,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
     is the same.
 
     Args:
-        *args: As for `keras.layers.BatchNormalization`.
+        axis, momentum, epsilon, center, scale: As for
+            `keras.layers.BatchNormalization`.
+        synchronized: Boolean, whether the statistics are those of the whole
+            batch where it lies in several processes or replicas, and not of
+            each one's share (see `keras_tcl.distribution`). On JAX they
+            always are. Defaults to `False`.
         **kwargs: As for `keras.layers.BatchNormalization`.
 
     Call arguments:
@@ -47,18 +53,38 @@ class BatchNormalization(keras.layers.BatchNormalization):
     - [Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167)
     """
 
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(axis, momentum, epsilon, center, scale, **kwargs)
+        self.synchronized = synchronized
+
+    @property
+    def synchronized(self) -> bool:
+        """Whether Keras itself is to synchronize: on TensorFlow alone."""
+        return self._synchronized and keras.config.backend() == "tensorflow"
+
+    @synchronized.setter
+    def synchronized(self, value: bool) -> None:
+        self._synchronized = bool(value)
+
+    def get_config(self) -> dict[str, Any]:
+        # On every backend: the file may be opened on another.
+        return {**super().get_config(), "synchronized": self._synchronized}
+
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
         fused = kernels.fused_batch_normalization(inputs)
         last_axis = self.axis in (-1, len(inputs.shape) - 1)
-        if (
-            fused is None
-            or mask is not None
-            or self.renorm
-            or self.synchronized
-            or not last_axis
-        ):
+        if fused is None or mask is not None or self.renorm or not last_axis:
             return super().call(inputs, training=training, mask=mask)
         gamma = self._in_float32(self.gamma if self.scale else None)
         beta = self._in_float32(self.beta if self.center else None)
@@ -72,9 +98,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
                 self.epsilon,
             )
             return ops.cast(outputs, self.compute_dtype)
-        outputs, mean, variance = fused.normalize_batch(
-            inputs, gamma, beta, self.epsilon
-        )
+        if self._synchronized and replicas.are_processes():
+            normalize = replicas.normalize_batch
+        else:
+            normalize = fused.normalize_batch
+        outputs, mean, variance = normalize(inputs, gamma, beta, self.epsilon)
         for moving, new in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),

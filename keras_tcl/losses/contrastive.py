@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_tcl import checks
+from keras_tcl.distribution import replicas
 from keras_tcl.losses.log_denominator import log_denominator
 
 NORMALIZATIONS = ("mean", "paper")
@@ -45,6 +46,9 @@ def temporal_contrastive(
     steps, and the value grows with T. Without labels, `"paper"` is exactly
     eq. 7 for one view and eq. 6 (SimCLR) for two views and one time step. The
     mean over the batch takes the place of the paper's sum over `i`.
+
+    In the training of a model on several devices or processes, `A` and the
+    positives are those of all of them (see `keras_tcl.distribution`).
 
     An anchor without positives contributes 0, and so does its gradient. An
     embedding of zeros stays zero and receives no gradient. The computation is
@@ -93,9 +97,11 @@ def temporal_contrastive(
         z = ops.expand_dims(z, 1)
     _, views, timesteps, features = z.shape
 
+    # The candidates are those of all replicas; the anchors, this one's.
+    everyone, own = replicas.gathered(z)
     # The sum of similarities is the similarity to the sum, so the positives
     # need no (anchors, anchors) mask.
-    class_sum = ops.sum(z, axis=(1, 2))
+    class_sum = ops.sum(everyone if labels is not None else z, axis=(1, 2))
     class_images = ops.ones((1,), dtype="float32")
     if labels is not None:
         same = _same_label(labels, shape[0])
@@ -106,7 +112,11 @@ def temporal_contrastive(
     others = ops.expand_dims(class_sum, (1, 2)) - z
     attraction = ops.sum(z * others, axis=-1) / temperature
     log_total = ops.reshape(
-        log_denominator(ops.reshape(z, (-1, features)), temperature),
+        log_denominator(
+            ops.reshape(everyone, (-1, features)),
+            temperature,
+            _anchors(own, views * timesteps),
+        ),
         (-1, views, timesteps),
     )
     values = positives * ops.mean(log_total, axis=(1, 2)) - ops.mean(
@@ -133,8 +143,16 @@ def unit_length(x: Any) -> Any:
     return ops.where(is_zero, 0.0, x)
 
 
+def _anchors(samples: Any, each: int) -> Any:
+    """Numbers of the anchors of samples that have so many each."""
+    if samples is None:
+        return None
+    numbers = ops.expand_dims(samples, 1) * each + ops.arange(each)
+    return ops.reshape(numbers, (-1,))
+
+
 def _same_label(labels: Any, batch: int | None) -> Any:
-    """Return the `(batch, batch)` matrix of ones where labels agree."""
+    """Return the `(batch, candidates)` matrix of ones where labels agree."""
     if not ops.is_tensor(labels):
         # Ids beyond 32 bits would meet on JAX; their ranks do not.
         labels = np.asarray(labels)
@@ -153,5 +171,6 @@ def _same_label(labels: Any, batch: int | None) -> Any:
             f"argmax. Received: labels of shape {shape} for a batch of {batch}."
         )
     labels = ops.reshape(labels, (-1,))
-    same = ops.equal(ops.expand_dims(labels, 1), ops.expand_dims(labels, 0))
+    everyone, _ = replicas.gathered(labels)
+    same = ops.equal(ops.expand_dims(labels, 1), ops.expand_dims(everyone, 0))
     return ops.cast(same, "float32")

@@ -14,7 +14,7 @@ LARGEST_WHOLE = 4096
 _EXCLUDED = -1e30
 
 
-def log_denominator(z: Any, temperature: float) -> Any:
+def log_denominator(z: Any, temperature: float, own: Any = None) -> Any:
     """Return `log sum_{k != a} exp(z_a . z_k / temperature)` for each row.
 
     For many embeddings (and a number known while tracing) the similarities
@@ -24,10 +24,16 @@ def log_denominator(z: Any, temperature: float) -> Any:
     Args:
         z: float32 tensor `(embeddings, features)`.
         temperature: Float above 0.
+        own: Numbers of the rows that are anchors here; the others are
+            candidates alone. Defaults to all.
 
     Returns:
-        float32 tensor `(embeddings,)`.
+        float32 tensor `(embeddings,)`, or one of the length of `own`.
     """
+    if own is not None:
+        # A share of the rows: no blocks within it.
+        rows = ops.take(z, own, axis=0)
+        return ops.logsumexp(_similarity(rows, own, z, temperature), axis=1)
     if z.shape[0] is None or z.shape[0] <= LARGEST_WHOLE:
         index = ops.arange(ops.shape(z)[0])
         return ops.logsumexp(_similarity(z, index, z, temperature), axis=1)

@@ -8,6 +8,8 @@ from typing import Any, Protocol, cast
 
 import keras
 
+from keras_tcl import graph
+from keras_tcl.layers import BatchNormalization
 from keras_tcl.models.cost import count_macs, count_parameters
 from keras_tcl.models.presets import with_preset
 from keras_tcl.models.tcl_model import TCLModel
@@ -29,8 +31,9 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
     """Makes of a function that draws a network one that returns a `TCLModel`.
 
     The new function takes the arguments of both, `weights` behind
-    `timesteps`, by name too; and `dtype`, the policy under which it is drawn.
-    What was decorated stays at hand as its attribute `network`.
+    `timesteps`, by name too; `dtype`, the policy under which it is drawn; and
+    `synchronized`, that of its batch normalizations. What was decorated stays
+    at hand as its attribute `network`.
     """
     drawing = inspect.signature(draw).parameters
     training = {
@@ -38,9 +41,10 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
         for name, p in inspect.signature(TCLModel).parameters.items()
         if name not in ("network", "classes", "kwargs")
     }
-    training["dtype"] = inspect.Parameter(
-        "dtype", inspect.Parameter.KEYWORD_ONLY, default=None
-    )
+    for name, default in (("dtype", None), ("synchronized", False)):
+        training[name] = inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default
+        )
     parameters = {**training, **drawing}
     parameters["weights"] = training["weights"].replace(
         kind=inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -60,6 +64,10 @@ def trainable(draw: Callable[..., keras.Model]) -> ModelFunction:
         given.setdefault("name", parameters["name"].default)
         with _dtype_policy(given.get("dtype")):
             network = draw(**{k: v for k, v in given.items() if k in drawing})
+        if given.pop("synchronized", False):
+            for layer in graph.inner_layers(network):
+                if isinstance(layer, BatchNormalization):
+                    layer.synchronized = True
         mine = {k: v for k, v in given.items() if k in training}
         return TCLModel(network, name=given["name"], **mine)
 

@@ -71,6 +71,9 @@ def sew_resnet(
         dtype: Dtype policy of all layers, such as `"mixed_bfloat16"`, but for
             the rescaling of pixels and the classifier, which are float32.
             Defaults to Keras' (`keras.config.dtype_policy()`).
+        synchronized: Boolean, whether batch statistics are those of all
+            devices that train together (`keras_tcl.distribution`). Defaults
+            to `False`.
 
     Returns:
         A `keras_tcl.TCLModel`.

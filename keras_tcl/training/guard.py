@@ -20,8 +20,8 @@ from keras import ops
 
 from keras_tcl import checks, inputs
 from keras_tcl.losses import TemporalLoss, labels
-from keras_tcl.training.keras_fixes import FixedKeras
 from keras_tcl.training.keras_losses import ignored_class, takes_ids
+from keras_tcl.training.parallel import ParallelModel
 
 _FAULTS = {
     "invalid_inputs": "NaN or infinite values in the input, or pixels far "
@@ -38,7 +38,7 @@ _NOT_SPARED = (
 _SEES_VALUES = keras.config.backend() == "torch"
 
 
-class GuardedModel(FixedKeras):
+class GuardedModel(ParallelModel):
     """A model whose data are looked at before they reach the weights.
 
     A subclass has `classes`, `sample_shape`, and `value_range` unless it
@@ -169,8 +169,8 @@ class GuardedModel(FixedKeras):
         # JAX passes (state, data), the others (data,).
         *state, data = args
         if _SEES_VALUES:
-            self._check_batch(data)
-            return super().train_step(data)
+            with self._together(self._check_batch, data, is_training=True):
+                return super().train_step(data)
         if state:
             logs, after = super().train_step(*args)
             *learned, metrics = after
@@ -199,9 +199,10 @@ class GuardedModel(FixedKeras):
         return _NOT_SPARED if self._replicas > 1 else _SPARED
 
     def test_step(self, *args: Any) -> Any:
-        if _SEES_VALUES:
-            self._check_batch(args[-1])
-        return super().test_step(*args)
+        if not _SEES_VALUES:
+            return super().test_step(*args)
+        with self._together(self._check_batch, args[-1], is_training=False):
+            return super().test_step(*args)
 
     def compute_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         results = super().compute_metrics(*args, **kwargs)

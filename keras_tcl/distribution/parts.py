@@ -1,0 +1,80 @@
+"""Arrays, and what each of several processes trains on of them."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_tcl.data.shards import check_shard, part
+from keras_tcl.distribution.process import Process
+
+
+class Parts(keras.utils.PyDataset):
+    """One process's part of each batch of arrays that all processes have.
+
+    Args:
+        arrays: Tuple `(x, y, sample_weight)`, each an array or a tuple of
+            them; the last ones may be `None`.
+        batch_size: Integer, that of all processes together. Defaults to 32.
+        process: Which part.
+        seed: Integer, the order of the epochs; or `None` for that of the
+            arrays.
+
+    Raises:
+        ValueError: If a batch cannot be divided.
+    """
+
+    def __init__(
+        self,
+        arrays: tuple[Any, ...],
+        batch_size: int | None,
+        process: Process,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.arrays = tuple(x for x in arrays if x is not None)
+        self.size = len(keras.tree.flatten(arrays[0])[0])
+        self.batch_size = batch_size or 32
+        self.shard = check_shard(
+            process, self.batch_size, self.size % self.batch_size
+        )
+        self._seed = seed
+        self._epoch = -1
+        self.on_epoch_begin()
+
+    def __len__(self) -> int:
+        return -(-self.size // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        start = index * self.batch_size
+        chosen = part(self._order[start : start + self.batch_size], self.shard)
+        return keras.tree.map_structure(
+            lambda x: x[chosen], keras.tree.map_structure(_array, self.arrays)
+        )
+
+    def on_epoch_begin(self) -> None:
+        self._epoch += 1
+        self._order = np.arange(self.size)
+        if self._seed is not None:
+            generator = np.random.default_rng([self._seed, self._epoch])
+            generator.shuffle(self._order)
+
+
+def divided(
+    arrays: tuple[Any, ...], fraction: float
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Arrays without their last fraction, and these, as `validation_split`."""
+    size = len(keras.tree.flatten(arrays[0])[0])
+    at = int(np.floor(size * (1.0 - fraction)))
+
+    def cut(where: slice) -> tuple[Any, ...]:
+        return keras.tree.map_structure(
+            lambda x: None if x is None else x[where], arrays
+        )
+
+    return cut(slice(at)), cut(slice(at, None))
+
+
+def _array(x: Any) -> Any:
+    return ops.convert_to_numpy(x) if ops.is_tensor(x) else np.asarray(x)

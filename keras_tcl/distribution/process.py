@@ -1,0 +1,129 @@
+"""Which of several processes this one is, and how it is told."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from keras_tcl import checks
+
+_KERAS = "KERAS_DISTRIBUTION_"
+_WAYS = (
+    "Start each process by `torchrun`, or set for each KERAS_DISTRIBUTION_"
+    "JOB_ADDRESSES (host:port of every process, by commas), KERAS_"
+    "DISTRIBUTION_NUM_PROCESSES and KERAS_DISTRIBUTION_PROCESS_ID."
+)
+
+
+class Process(NamedTuple):
+    """One of the processes that train together.
+
+    It is the pair `(index, count)` that `keras_tcl.data.load(..., shard=)`
+    takes.
+
+    Attributes:
+        index: Integer, 0 for the first one.
+        count: Integer, how many there are.
+
+    Example:
+
+    >>> process = keras_tcl.distribution.Process(1, 4)
+    >>> process.is_first
+    False
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that writes files and reports."""
+        return self.index == 0
+
+
+class Launch(NamedTuple):
+    """What the environment says about the processes."""
+
+    process: Process
+    addresses: tuple[str, ...] = ()
+    local_index: int = 0
+
+
+def launch(environment: Mapping[str, str] = os.environ) -> Launch:
+    """What started this process says: Keras' variables, torchrun, TF_CONFIG.
+
+    Raises:
+        ValueError: If it says half of it, or what cannot be.
+    """
+    if f"{_KERAS}NUM_PROCESSES" in environment:
+        return _of_keras(environment)
+    if "TF_CONFIG" in environment:
+        return _of_tensorflow(environment["TF_CONFIG"])
+    if "WORLD_SIZE" in environment:
+        return _of_torchrun(environment)
+    return Launch(Process())
+
+
+def _of_keras(environment: Mapping[str, str]) -> Launch:
+    wanted = ("PROCESS_ID", "NUM_PROCESSES", "JOB_ADDRESSES")
+    index, count, addresses = (environment.get(_KERAS + k) for k in wanted)
+    places = tuple(filter(None, (addresses or "").split(",")))
+    return Launch(_process(index, count), places)
+
+
+def _of_tensorflow(config: str) -> Launch:
+    try:
+        found: Any = json.loads(config)
+        workers = tuple(found["cluster"]["worker"])
+        index = found["task"]["index"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            "TF_CONFIG must be the JSON of {'cluster': {'worker': ['host:port'"
+            ", ...]}, 'task': {'type': 'worker', 'index': 0}}. Received: "
+            f"TF_CONFIG={config!r}."
+        ) from None
+    return Launch(_process(index, len(workers)), workers)
+
+
+def _of_torchrun(environment: Mapping[str, str]) -> Launch:
+    process = _process(environment.get("RANK"), environment["WORLD_SIZE"])
+    local = environment.get("LOCAL_RANK", "0")
+    host, port = (environment.get(f"MASTER_{k}") for k in ("ADDR", "PORT"))
+    return Launch(process, (f"{host}:{port}",), int(local))
+
+
+def _process(index: Any, count: Any) -> Process:
+    try:
+        process = Process(int(index), int(count))
+    except (TypeError, ValueError):
+        process = Process(0, 0)
+    if not 0 <= process.index < process.count:
+        raise ValueError(
+            "The environment must say which process this is, from 0 on, and "
+            f"how many there are. Received: process {index!r} of {count!r}. "
+            f"{_WAYS}"
+        )
+    return process
+
+
+def check_addresses(launched: Launch) -> list[tuple[str, int]]:
+    """The address of every process, or that of the first one.
+
+    Raises:
+        ValueError: If one is none.
+    """
+    found = []
+    for address in launched.addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError(
+                "An address of a process must be host:port. Received: "
+                f"{address!r}. {_WAYS}"
+            )
+        found.append((host, checks.integer("port", int(port))))
+    if len(found) not in (1, launched.process.count):
+        raise ValueError(
+            f"There must be an address for each of {launched.process.count} "
+            f"processes. Received: {len(found)} address(es). {_WAYS}"
+        )
+    return found

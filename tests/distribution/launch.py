@@ -1,0 +1,114 @@
+"""Trainings in one process or several, each forked from one that has imported.
+
+To import a backend takes longer than these trainings.
+"""
+
+import json
+import multiprocessing
+import os
+import pathlib
+import socket
+import sys
+import traceback
+
+import numpy as np
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["keras_tcl", "tests.distribution.training"])
+
+
+def run(folder, count=1, timeout=240, changes=None, **settings):
+    """Train in `count` processes; what each wrote, and how it ended.
+
+    Args:
+        changes: What is set otherwise in process 1.
+
+    Returns:
+        For each process: `(exit code, text, results)`.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+    processes = []
+    for index in range(count):
+        environment = {}
+        if count > 1:
+            environment = {
+                "KERAS_DISTRIBUTION_JOB_ADDRESSES": ",".join(addresses),
+                "KERAS_DISTRIBUTION_NUM_PROCESSES": str(count),
+                "KERAS_DISTRIBUTION_PROCESS_ID": str(index),
+            }
+        given = settings | ((changes or {}) if index == 1 else {})
+        given["output"] = str(folder / f"{index}.npz")
+        text = str(folder / f"{index}.txt")
+        process = _context.Process(
+            target=_child, args=(environment, given, text)
+        )
+        process.start()
+        processes.append(process)
+    for process in processes:
+        process.join(timeout)
+    for process in processes:
+        if process.is_alive():
+            process.kill()
+            process.join()
+    return [
+        (process.exitcode, (folder / f"{i}.txt").read_text(), read(folder, i))
+        for i, process in enumerate(processes)
+    ]
+
+
+def read(folder, index):
+    """What process `index` wrote, or `None`."""
+    path = pathlib.Path(folder) / f"{index}.npz"
+    if not path.exists():
+        return None
+    with np.load(path) as file:
+        names = json.loads(str(file["names"]))
+        history, results = json.loads(str(file["results"]))
+        return {
+            "weights": [file[f"w{i}"] for i in range(len(names))],
+            "names": names,
+            "history": history,
+            "results": results,
+            "timesteps": file["timesteps"],
+        }
+
+
+def difference(one, other):
+    """The largest difference of two trainings' weights."""
+    pairs = zip(one["weights"], other["weights"], strict=True)
+    # Seeds of augmentation, which none of these uses, differ.
+    return max(
+        float(np.abs(a.astype("float64") - b).max())
+        for a, b in pairs
+        if a.dtype.kind == "f"
+    )
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _child(environment, settings, path):
+    os.environ.update(environment)
+    with open(path, "w", buffering=1) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        sys.stdout = sys.stderr = file
+        from tests.distribution import training
+
+        try:
+            training.main(**settings)
+        except BaseException:
+            traceback.print_exc()
+            file.flush()
+            os._exit(1)
+        file.flush()
+        os._exit(0)

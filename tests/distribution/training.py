@@ -1,0 +1,168 @@
+"""One training of five steps, on as many devices as the environment says.
+
+`python -m tests.distribution.training '{"loss": "STCL", ...}'` writes weights
+and results as JSON and NumPy's arrays.
+"""
+
+import json
+import os
+import signal
+import sys
+
+SETTINGS = {
+    "output": None,  # Path of the `.npz` file, `{index}` in it the process.
+    "loss": "STCL",
+    "family": "sew",
+    "events": False,
+    "synchronized": True,
+    "virtual": 1,  # Devices of each process.
+    "size": 40,  # Samples.
+    "batch_size": 8,
+    "epochs": 1,
+    "optimizer": "sgd",
+    "arrays": False,  # Whether `fit` is given arrays.
+    "fault": None,
+}
+
+
+def main(**given):
+    settings = {**SETTINGS, **given}
+    make_virtual(settings["virtual"])
+    import keras
+    import numpy as np
+
+    import keras_tcl
+
+    process = keras_tcl.distribution.data_parallel()
+    model = built(settings)
+    x, y = samples(settings)
+    if settings["fault"]:
+        x, y = spoilt(settings["fault"], process, x, y, settings)
+    options = {"verbose": 0, "epochs": settings["epochs"]}
+    if settings["fault"] == "death" and process.index == 1:
+        kill = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda *_, **__: os.kill(
+                os.getpid(), signal.SIGKILL
+            )
+        )
+        options["callbacks"] = [kill]
+    if settings["arrays"]:
+        data = {"x": x, "y": y, "batch_size": settings["batch_size"]}
+        history = model.fit(**data, shuffle=False, **options)
+    else:
+        data = {"x": batches(x, y, settings, process)}
+        history = model.fit(data["x"], **options)
+    results = model.evaluate(**data, return_dict=True, verbose=0)
+    weights = [keras.ops.convert_to_numpy(w) for w in model.weights]
+    names = [w.path for w in model.weights]
+    if settings["output"]:
+        np.savez(
+            settings["output"].format(index=process.index),
+            results=json.dumps([history.history, results]),
+            timesteps=model.evaluate_timesteps(
+                batches(x, y, settings, process)
+            ),
+            names=json.dumps(names),
+            **{f"w{i}": w for i, w in enumerate(weights)},
+        )
+    print("results", process.index, results)
+
+
+def make_virtual(count):
+    """Have the backend show so many CPUs."""
+    if os.environ["KERAS_BACKEND"] == "jax":
+        import jax
+
+        jax.config.update("jax_num_cpu_devices", count)
+    elif os.environ["KERAS_BACKEND"] == "tensorflow" and count > 1:
+        import tensorflow as tf
+
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        one = tf.config.LogicalDeviceConfiguration()
+        tf.config.set_logical_device_configuration(cpu, [one] * count)
+
+
+def built(settings):
+    import keras
+
+    import keras_tcl
+    from keras_tcl import losses
+
+    keras.utils.set_random_seed(0)
+    shape = (3, 8, 8, 2) if settings["events"] else (8, 8, 1)
+    options = {
+        "input_shape": shape,
+        "classes": 4,
+        "timesteps": 2,
+        "augmenter": second_flipped,
+        "synchronized": settings["synchronized"],
+    }
+    if settings["family"] == "sew":
+        model = keras_tcl.sew_resnet([1], [8], **options)
+    else:
+        model = keras_tcl.spiking_vgg([[8], [8]], **options)
+    of_weights = keras.regularizers.L2(1e-3)
+    for layer in model.network._flatten_layers():
+        if isinstance(layer, keras.layers.Dense):
+            layer.kernel_regularizer = of_weights
+    loss = settings["loss"]
+    optimizers = {
+        "sgd": keras.optimizers.SGD(0.01, momentum=0.9),
+        "clipped": keras.optimizers.SGD(0.01, global_clipnorm=0.1),
+        "adam": keras.optimizers.Adam(1e-3, gradient_accumulation_steps=2),
+    }
+    model.compile(
+        optimizers[settings["optimizer"]],
+        loss=getattr(losses, loss)() if hasattr(losses, loss) else loss,
+        metrics=["accuracy"],
+        jit_compile=keras.config.backend() == "jax",
+    )
+    return model
+
+
+def second_flipped(x, training=True):
+    """A second view that needs no random number."""
+    from keras import ops
+
+    number = ops.reshape(ops.arange(ops.shape(x)[0]), [-1] + [1] * (x.ndim - 1))
+    return ops.where(number % 2 == 0, x, ops.flip(x, -2))
+
+
+def samples(settings):
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    size = settings["size"]
+    shape = (3, 8, 8, 2) if settings["events"] else (8, 8, 1)
+    y = np.arange(size) % 4
+    x = generator.integers(0, 4 if settings["events"] else 256, (size, *shape))
+    if not settings["events"]:
+        return x.astype("uint8"), y
+    return x.astype("float32"), y
+
+
+def batches(x, y, settings, process):
+    from keras_tcl.data import Batches, DataInfo
+    from keras_tcl.data.sources import ArraySource
+
+    source = ArraySource(DataInfo("tiny", 4, x.shape[1:]), x, y)
+    return Batches(source, settings["batch_size"], shard=process)
+
+
+def spoilt(fault, process, x, y, settings):
+    """Data or a death of process 1 that the others must be told of."""
+    if process.index != 1:
+        return x, y
+    x = x.copy()
+    if fault == "nan":
+        x = x.astype("float32")
+        x[-1] = float("nan")
+    elif fault == "data":
+        y = y[::-1].copy()
+    elif fault == "batch_size":
+        settings["batch_size"] *= 2
+    return x, y
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))
