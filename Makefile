@@ -46,7 +46,7 @@ define create_environment
 	touch $@
 endef
 
-.PHONY: demo check test lint gpu snapshot clean $(addprefix test-,$(BACKENDS)) \
+.PHONY: demo check test lint gpu gpu-driver snapshot clean $(addprefix test-,$(BACKENDS)) \
 	test-without-tensorflow
 
 demo: $(DEMO)/installed
@@ -74,12 +74,13 @@ test-without-tensorflow: $(NO_TENSORFLOW)/installed
 	done
 
 # It looks for the driver before it downloads gigabytes.
-gpu:
-	@nvidia-smi -L || { echo "make gpu needs an NVIDIA GPU and its driver:" \
-		"nvidia-smi did not list one."; exit 1; }
-	$(MAKE) $(GPU)/installed $(PEERS)/installed
+gpu: gpu-driver $(GPU)/installed $(PEERS)/installed
 	KERAS_BACKEND=$(GPU_BACKEND) $(GPU)/bin/python -m benchmarks.gpu \
 		--peers $(PEERS)/bin/python $(GPU_ARGS)
+
+gpu-driver:
+	@nvidia-smi -L || { echo "make gpu needs an NVIDIA GPU and its driver:" \
+		"nvidia-smi did not list one."; exit 1; }
 
 snapshot: $(TEST)/installed
 	$(TEST)/bin/python -m tests.snapshots.names

@@ -13,7 +13,8 @@ On two hosts, on each with its own number:
     export KERAS_DISTRIBUTION_PROCESS_ID=0  # 1 on the other one
     python examples/distributed.py
 
-The batch of 64 is that of all devices together, so the result is the same.
+The batch of 64 is that of all devices together, and a step is that of one
+device, within rounding, but for the random crops: each process draws its own.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def main():
     model = keras_tcl.sew_resnet8(**info.network_arguments(), synchronized=True)
     model.compile(
         keras.optimizers.SGD(0.1, momentum=0.9),
-        loss=keras_tcl.losses.STCL(),
+        loss=keras_tcl.losses.TCL(),
         metrics=["accuracy"],
     )
     model.fit(train, epochs=options.epochs, validation_data=test)

@@ -6,9 +6,10 @@ PyTorch:
 ```python
 process = keras_tcl.distribution.data_parallel()  # Before anything is made.
 
-model = keras_tcl.sew_resnet18(classes=10, synchronized=True)
-model.compile("sgd", loss=keras_tcl.losses.STCL(), metrics=["accuracy"])
-train = keras_tcl.data.load("cifar10", "train", 512, shard=process)
+info = keras_tcl.data.info("digits")
+model = keras_tcl.sew_resnet8(**info.network_arguments(), synchronized=True)
+model.compile("sgd", loss=keras_tcl.losses.TCL(), metrics=["accuracy"])
+train = keras_tcl.data.load("digits", "train[:64]", 32, shard=process)
 model.fit(train)
 if process.is_first:
     model.save("model.keras")

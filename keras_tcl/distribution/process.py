@@ -32,8 +32,8 @@ class Process(NamedTuple):
     False
     """
 
-    index: int = 0
-    count: int = 1
+    index: int = 0  # type: ignore[assignment]
+    count: int = 1  # type: ignore[assignment]
 
     @property
     def is_first(self) -> bool:

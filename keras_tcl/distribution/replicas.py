@@ -11,6 +11,8 @@ import keras
 import numpy as np
 
 BACKEND = keras.config.backend()
+# Whether Keras' own batch normalization can.
+KERAS_SYNCHRONIZES = BACKEND == "tensorflow"
 
 if BACKEND == "torch":
     import torch
@@ -50,6 +52,12 @@ def normalize_batch(
     return torch_step.normalize_batch(x, gamma, beta, epsilon)
 
 
+def shard_of(data: Any) -> tuple[int, int] | None:
+    """Which shard a data set is; `tf.data` has a method of that name."""
+    shard = getattr(data, "shard", None)
+    return shard if isinstance(shard, tuple) else None
+
+
 def of_all_shards(data: Any, numbers: np.ndarray) -> np.ndarray:
     """Sums over the processes that have a shard of a data set each.
 
@@ -57,7 +65,7 @@ def of_all_shards(data: Any, numbers: np.ndarray) -> np.ndarray:
         data: Data set; without a `shard`, each process has all of it.
         numbers: Array, the sums of this process.
     """
-    _, count = getattr(data, "shard", (0, 1))
+    _, count = shard_of(data) or (0, 1)
     if count == 1 or BACKEND != "torch" or torch_processes.count() == 1:
         return numbers
     total = torch.tensor(numbers)

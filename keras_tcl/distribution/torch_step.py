@@ -19,7 +19,7 @@ class Step(NamedTuple):
     """
 
     sizes: tuple[int, ...]
-    index: int
+    index: int  # type: ignore[assignment]
 
     @property
     def share(self) -> float:

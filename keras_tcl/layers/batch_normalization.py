@@ -69,7 +69,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     @property
     def synchronized(self) -> bool:
         """Whether Keras itself is to synchronize: on TensorFlow alone."""
-        return self._synchronized and keras.config.backend() == "tensorflow"
+        return self._synchronized and replicas.KERAS_SYNCHRONIZES
 
     @synchronized.setter
     def synchronized(self, value: bool) -> None:

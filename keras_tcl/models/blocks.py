@@ -67,7 +67,7 @@ class Units:
             alpha: That of `ThresholdDependentBatchNormalization`.
         """
         x = convolution(x, filters, kernel_size, strides, use_bias, name)
-        settings = {"momentum": MOMENTUM, "epsilon": EPSILON}
+        settings: dict[str, Any] = {"momentum": MOMENTUM, "epsilon": EPSILON}
         if self.normalization == "batch":
             layer = BatchNormalization(**settings, name=f"{name}_bn")
         else:

@@ -19,8 +19,8 @@ import keras
 import torch
 
 from keras_tcl import inputs
+from keras_tcl.distribution import replicas, torch_step
 from keras_tcl.distribution import torch_processes as processes
-from keras_tcl.distribution import torch_step
 from keras_tcl.distribution.parts import Parts, divided
 from keras_tcl.distribution.process import Process
 from keras_tcl.training import fingerprint
@@ -233,7 +233,7 @@ def _share(given: dict[str, Any], shuffles: bool = False) -> None:
 
 
 def _check_shard(data: Any, process: Process) -> None:
-    shard = getattr(data, "shard", process)
+    shard = replicas.shard_of(data) or process
     if tuple(shard) != tuple(process):
         raise ValueError(
             "Each process must read its own part of the data: "
