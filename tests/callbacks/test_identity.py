@@ -14,8 +14,9 @@ def network(last_reads=0, rate=0.5, policy="float32", seed=None):
     """Two layers alike; a third one reads one of them."""
     inputs = keras.Input((4,))
     both = [keras.layers.Dense(3, dtype=policy)(inputs) for _ in range(2)]
-    x = keras.layers.Dropout(rate, seed=seed)(both[last_reads])
-    return keras.Model(inputs, [keras.layers.Dense(3)(x), *both])
+    dropout = keras.layers.Dropout(rate, seed=seed, dtype=policy)
+    x = keras.layers.Dense(3, dtype=policy)(dropout(both[last_reads]))
+    return keras.Model(inputs, [x, *both])
 
 
 def difference_of(one, other):
