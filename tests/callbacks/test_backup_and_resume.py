@@ -151,6 +151,8 @@ def test_seeds_and_time_steps_are_those_of_the_checkpoint(tmp_path):
             keras.optimizers.SGD(0.1, momentum=0.9), STCL(),
             metrics=["accuracy"],
             jit_compile=keras.config.backend() == "jax",
+            # To trace each T takes longer than all of these steps.
+            run_eagerly=keras.config.backend() == "tensorflow",
         )  # fmt: skip
         others = [TimestepSchedule((1, 2), per_stage=True, draws=2)]
         return train(folder, after, others, model, epochs=2, save_freq=3)
