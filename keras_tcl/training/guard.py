@@ -8,7 +8,6 @@ weights, moving statistics and optimizer as they were; and the count in the
 step's logs becomes a ValueError.
 """
 
-import inspect
 import itertools
 import math
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from keras import ops
 
 from keras_tcl import checks, inputs
 from keras_tcl.losses import TemporalLoss, labels
+from keras_tcl.training.keras_fixes import arguments_of
 from keras_tcl.training.keras_losses import ignored_class, takes_ids
 from keras_tcl.training.parallel import ParallelModel
 
@@ -227,8 +227,8 @@ class GuardedModel(ParallelModel):
         first step; so is each batch of a data set.
         """
         given = (x, y, batch_size, epochs, verbose, callbacks, *args)
-        bound = inspect.signature(keras.Model.fit).bind(self, *given, **kwargs)
-        validation = bound.arguments.get("validation_data")
+        named = arguments_of("fit", self, *given, **kwargs)
+        validation = named.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
             self.check_data(*validation[:2])
         self.check_data(x, y)

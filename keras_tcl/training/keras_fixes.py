@@ -200,8 +200,7 @@ class FixedKeras(keras.Model):
     # --- 3: a compiled model in a file ------------------------------------
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        signature = inspect.signature(keras.Model.compile)
-        given = signature.bind(self, *args, **kwargs).arguments
+        given = arguments_of("compile", self, *args, **kwargs)
         self._wanted_jit_compile = given.get("jit_compile", "auto")
         super().compile(*args, **kwargs)
 
@@ -330,6 +329,15 @@ def _in_lines(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if given.arguments["verbose"] == "auto" and not on_terminal():
         given.arguments["verbose"] = 2
     return method(*given.args, **given.kwargs)
+
+
+def arguments_of(method: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """What a method of `keras.Model` is given behind `self`, by name."""
+    signature = inspect.signature(getattr(keras.Model, method))
+    given = signature.bind(*args, **kwargs).arguments
+    given.update(given.pop("kwargs", {}))
+    del given["self"]
+    return given
 
 
 def clear_losses(layer: Any) -> None:

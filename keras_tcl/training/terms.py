@@ -1,6 +1,5 @@
 """A loss whose terms are shown beside it, by name."""
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_tcl.training.guard import GuardedModel, without_faults
+from keras_tcl.training.keras_fixes import arguments_of
 
 
 class Terms(keras.metrics.Metric):
@@ -103,12 +103,8 @@ class TermsModel(GuardedModel):
         self, method: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """What `method` returns, by name or as a list without the terms."""
-        keras_method = getattr(keras.Model, method.__name__)
-        given = inspect.signature(keras_method).bind(self, *args, **kwargs)
-        arguments = dict(given.arguments)
-        del arguments["self"]
+        arguments = arguments_of(method.__name__, self, *args, **kwargs)
         wants_names = arguments.pop("return_dict", False)
-        arguments.update(arguments.pop("kwargs", {}))
         logs = self._in_order(method(**arguments, return_dict=True))
         if wants_names:
             return logs

@@ -10,7 +10,6 @@ Keras' main branch has `DataParallel` for PyTorch. Where it serves, this goes.
 """
 
 import contextlib
-import inspect
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,7 +23,7 @@ from keras_tcl.distribution import torch_processes as processes
 from keras_tcl.distribution.parts import Parts, divided
 from keras_tcl.distribution.process import Process
 from keras_tcl.training import fingerprint
-from keras_tcl.training.keras_fixes import FixedKeras
+from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
 
 _KINDS = ("a training step", "an evaluation step", "the end of its data")
 _WRITERS = (
@@ -49,7 +48,7 @@ class ParallelModel(FixedKeras):
     ) -> Any:
         if processes.count() == 1:
             return super().fit(x, y, *args, **kwargs)
-        given = _bound("fit", self, x, y, *args, **kwargs)
+        given = arguments_of("fit", self, x, y, *args, **kwargs)
         self._check_reduction()
         shuffles = given.get("shuffle", True)
         given["shuffle"] = False  # Keras would, in each process by itself.
@@ -79,7 +78,7 @@ class ParallelModel(FixedKeras):
     ) -> Any:
         if processes.count() == 1:
             return super().evaluate(x, y, *args, **kwargs)
-        given = _bound("evaluate", self, x, y, *args, **kwargs)
+        given = arguments_of("evaluate", self, x, y, *args, **kwargs)
         if not self._passes:  # Not that of a `fit`.
             _share(given)
             processes.same("settings", fingerprint.of_data(given["x"]))
@@ -194,15 +193,6 @@ class _Begin(keras.callbacks.Callback):
                 # Another augmentation of what is another sample.
                 offset = _SEEDS_APART * processes.index()
                 variable.value.data[0] += offset
-
-
-def _bound(name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """Arguments of a method of `keras.Model`, by name."""
-    signature = inspect.signature(getattr(keras.Model, name))
-    given = signature.bind(*args, **kwargs).arguments
-    given.update(given.pop("kwargs", {}))
-    del given["self"]
-    return given
 
 
 def _share(given: dict[str, Any], shuffles: bool = False) -> None:
