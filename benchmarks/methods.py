@@ -106,9 +106,14 @@ def schedule_of(method: Method, epochs: int) -> list[keras.callbacks.Callback]:
     schedule = method.schedule
     if schedule is None:
         return []
-    if isinstance(schedule, Mapping):  # By shares of the epochs.
-        schedule = {round(share * epochs): t for share, t in schedule.items()}
+    if isinstance(schedule, Mapping):
+        schedule = by_epoch(schedule, epochs)
     return [TimestepSchedule(schedule, method.per_stage)]
+
+
+def by_epoch(by_share: Mapping[float, int], epochs: int) -> dict[int, int]:
+    """`{epoch: T}` for a `TimestepSchedule`, from `{share of epochs: T}`."""
+    return {round(share * epochs): t for share, t in by_share.items()}
 
 
 def run(arguments: argparse.Namespace) -> tuple[Any, Any]:

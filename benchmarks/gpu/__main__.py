@@ -22,7 +22,6 @@ command again after a kill: `table1` goes on from the last epoch of each run.
 
 import argparse
 import dataclasses
-import json
 import pathlib
 import platform
 import shutil
@@ -37,6 +36,7 @@ import keras_tcl
 from benchmarks.gpu.machine import Gpu, gpus
 from benchmarks.paper.artefacts import cells_of
 from benchmarks.paper.scales import SCALES
+from benchmarks.paper.storage import read_json, write_json, write_text
 from benchmarks.paper.training import DataMissing, open_data
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def commands_of(stage: str, options: argparse.Namespace) -> list[list[str]]:
         "table1": [
             ["benchmarks.paper", "table1", "--scale", "full", *data]
             + ["--output", str(options.output / "paper")]
-            + ["--jobs", str(max(len(gpus()), 1))]
+            + ["--jobs", str(max(options.gpus, 1))]
         ],
     }[stage]
 
@@ -180,23 +180,15 @@ def run(stage: str, options: argparse.Namespace) -> list[Result]:
     return results
 
 
-def write_stage(
-    folder: pathlib.Path, stage: str, results: list[Result]
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [dataclasses.asdict(result) for result in results]
-    (folder / f"{stage}.json").write_text(json.dumps(rows, indent=1))
-
-
 def write_report(folder: pathlib.Path, devices: list[Gpu]) -> pathlib.Path:
     """All stages that have ever run into this folder, in their order."""
     lines = [f"# On {machine(devices)}", ""]
     for stage in STAGES:
-        path = folder / f"{stage}.json"
-        if not path.exists():
+        rows = read_json(folder / f"{stage}.json")
+        if rows is None:
             lines += [f"## {stage}: not run", ""]
             continue
-        results = [Result(**row) for row in json.loads(path.read_text())]
+        results = [Result(**row) for row in rows]
         failed = any(result.status for result in results)
         lines += [f"## {stage}: {'FAILED' if failed else 'passed'}", ""]
         for result in results:
@@ -211,7 +203,7 @@ def write_report(folder: pathlib.Path, devices: list[Gpu]) -> pathlib.Path:
                 "",
             ]
     path = folder / "report.md"
-    path.write_text("\n".join(lines))
+    write_text(path, "\n".join(lines))
     return path
 
 
@@ -255,6 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.data_dir:
         options.data_dir = options.data_dir.absolute()
     devices = gpus()
+    options.gpus = len(devices)
     print(machine(devices))
     faults = missing(stages, options, devices)
     for fault in faults:
@@ -269,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stage in stages:
         results = run(stage, options)
         failed |= any(result.status for result in results)
-        write_stage(options.output, stage, results)
+        rows = [dataclasses.asdict(result) for result in results]
+        write_json(options.output / f"{stage}.json", rows)
         print(f"\nwrote {write_report(options.output, devices)}")
     return int(failed)
 

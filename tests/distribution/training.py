@@ -15,7 +15,7 @@ SETTINGS = {
     "family": "sew",
     "events": False,
     "synchronized": True,
-    "virtual": 1,  # Devices of each process.
+    "virtual": 1,  # Devices of each process, on JAX.
     "size": 40,  # Samples.
     "batch_size": 8,
     "epochs": 1,
@@ -27,7 +27,8 @@ SETTINGS = {
 
 def main(**given):
     settings = {**SETTINGS, **given}
-    make_virtual(settings["virtual"])
+    if settings["virtual"] > 1:
+        share_among_devices(settings["virtual"])
     import keras
     import numpy as np
 
@@ -68,18 +69,15 @@ def main(**given):
     print("results", process.index, results)
 
 
-def make_virtual(count):
-    """Have the backend show so many CPUs."""
-    if os.environ["KERAS_BACKEND"] == "jax":
-        import jax
+def share_among_devices(count):
+    """Have JAX show so many CPUs, and Keras divide batches among them."""
+    import jax
 
-        jax.config.update("jax_num_cpu_devices", count)
-    elif os.environ["KERAS_BACKEND"] == "tensorflow" and count > 1:
-        import tensorflow as tf
+    jax.config.update("jax_num_cpu_devices", count)
+    import keras
 
-        (cpu,) = tf.config.list_physical_devices("CPU")
-        one = tf.config.LogicalDeviceConfiguration()
-        tf.config.set_logical_device_configuration(cpu, [one] * count)
+    assert len(jax.devices()) == count
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
 
 
 def built(settings):

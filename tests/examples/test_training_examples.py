@@ -24,13 +24,11 @@ ENVIRONMENT = {
 }
 
 
-def run(folder, example, *arguments, code=None):
-    """Run `examples/EXAMPLE` in `folder`; `code` comes before its first."""
-    command = [sys.executable, str(ROOT / "examples" / example)]
-    if code:
-        command[1:] = ["-c", code, *command[1:]]
+def run(folder, example, *arguments, by=()):
+    """Run `examples/EXAMPLE` in `folder`, `by` what comes before its path."""
+    path = ROOT / "examples" / example
     return subprocess.run(
-        [*command, *map(str, arguments)],
+        [sys.executable, *by, *map(str, [path, *arguments])],
         cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
@@ -92,7 +90,7 @@ def test_train_cifar_goes_on_after_an_interruption(cifar):
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
-    result = run(folder, "train_cifar.py", *arguments, code=killing)
+    result = run(folder, "train_cifar.py", *arguments, by=["-c", killing])
     assert result.returncode == 9, result.stderr[-3000:]
     assert (folder / "resumed" / "backup").exists()
     output = succeed(folder, "train_cifar.py", *arguments)
@@ -199,7 +197,7 @@ def test_says_which_file_to_put_where(tmp_path, example, arguments, where):
         "--data-dir",
         tmp_path / "nothing",
         *arguments,
-        code=code,
+        by=["-c", code],
     )
     assert result.returncode == 1
     message = result.stderr.strip().splitlines()[-1]
