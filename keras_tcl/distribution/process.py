@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from keras_tcl import checks
 
+# No counter of random draws reaches from one share's to the next one's.
+SEEDS_APART = 16777619
+
 _KERAS = "KERAS_DISTRIBUTION_"
 _WAYS = (
     "Start each process by `torchrun`, or set for each KERAS_DISTRIBUTION_"

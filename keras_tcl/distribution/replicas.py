@@ -1,8 +1,8 @@
 """What the parts of one batch have to tell each other within a step.
 
-A replica holds its share of a batch: here, one of PyTorch's processes. On JAX
-there is none, for a batch is one array, whatever devices it lies on.
-TensorFlow's replicas do not tell each other anything yet.
+A replica holds its share of a batch: one of PyTorch's processes, or one of
+the replicas of `tf.distribute`. On JAX there is none, for a batch is one
+array, whatever devices it lies on.
 """
 
 from typing import Any
@@ -13,11 +13,14 @@ import numpy as np
 BACKEND = keras.config.backend()
 # Whether Keras' own batch normalization can.
 KERAS_SYNCHRONIZES = BACKEND == "tensorflow"
+_REDUCTIONS = ("sum_over_batch_size", "mean")
 
 if BACKEND == "torch":
     import torch
 
     from keras_tcl.distribution import torch_processes, torch_step
+elif BACKEND == "tensorflow":
+    from keras_tcl.distribution import tensorflow_replicas
 
 
 def gathered(x: Any) -> tuple[Any, Any]:
@@ -33,7 +36,35 @@ def gathered(x: Any) -> tuple[Any, Any]:
     """
     if are_processes():
         return torch_step.gathered(x)
+    if BACKEND == "tensorflow":
+        return tensorflow_replicas.gathered(x)
     return x, None
+
+
+def count() -> int:
+    """How many replicas TensorFlow's strategy has; 1 elsewhere."""
+    return tensorflow_replicas.count() if BACKEND == "tensorflow" else 1
+
+
+def total(x: Any) -> Any:
+    """The sum over TensorFlow's replicas; `x` elsewhere."""
+    return tensorflow_replicas.total(x) if BACKEND == "tensorflow" else x
+
+
+def check_reduction(loss: Any) -> None:
+    """Raise a ValueError if the loss of a batch is not that of its shares."""
+    reduction = getattr(loss, "reduction", _REDUCTIONS[0])
+    if reduction not in _REDUCTIONS:
+        raise ValueError(
+            "In several processes or replicas, the loss of a batch must be a "
+            f"mean over its samples: `reduction` one of {_REDUCTIONS}. "
+            f"Received: reduction={reduction!r} of the loss {loss!r}."
+        )
+
+
+def seeds_of(model: keras.Model) -> list[Any]:
+    """The states of a model's random numbers, each `[seed, draws]`."""
+    return [v for v in model.variables if v.name == "seed_generator_state"]
 
 
 def are_processes() -> bool:

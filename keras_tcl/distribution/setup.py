@@ -6,20 +6,26 @@ from keras_tcl.distribution.process import Process, launch
 
 
 def data_parallel() -> Process:
-    """Have `fit` train in all processes that were started together.
+    """Have `fit` train on all devices and in all processes there are.
 
-    Call it once, before models and tensors are made. With one process,
-    nothing changes, on any backend. Several processes are those of PyTorch:
-    each has one device, and they speak by gloo between CPUs and by NCCL
-    between GPUs. Each is told by the environment which one it is: by
-    `torchrun`, or by Keras' variables `KERAS_DISTRIBUTION_JOB_ADDRESSES`
-    (`host:port` of every process, by commas),
-    `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`.
-    Random numbers of all processes begin alike.
+    Call it once, before models and tensors are made. With one device and one
+    process, nothing changes.
 
-    On JAX, `keras.distribution.set_distribution(keras.distribution.
-    DataParallel())` trains on several devices of one process, with one
-    contrast over all of them.
+    | backend | devices of one process | several processes |
+    | --- | --- | --- |
+    | JAX | `keras.distribution.DataParallel` | refused so far |
+    | PyTorch | the first one: start a process for each | gloo, NCCL |
+    | TensorFlow | `tf.distribute.MirroredStrategy` | refused so far |
+
+    On TensorFlow and JAX, the devices are the GPUs, or the CPUs that the
+    backend was told to show. A distribution or strategy that is set already
+    stays.
+
+    Each process is told by the environment which one it is: by `torchrun`, or
+    by Keras' variables `KERAS_DISTRIBUTION_JOB_ADDRESSES` (`host:port` of
+    every process, by commas), `KERAS_DISTRIBUTION_NUM_PROCESSES` and
+    `KERAS_DISTRIBUTION_PROCESS_ID`. Random numbers of all processes begin
+    alike.
 
     Returns:
         A `Process`, the pair `(index, count)`.
@@ -27,7 +33,7 @@ def data_parallel() -> Process:
     Raises:
         ValueError: If the environment says half of what is needed, the
             processes run other versions of Python, Keras, PyTorch or this
-            package, or the backend is not PyTorch and they are several.
+            package, or the backend cannot have several.
 
     Example:
 
@@ -35,17 +41,26 @@ def data_parallel() -> Process:
     Process(index=0, count=1)
     """
     launched = launch()
+    backend = keras.config.backend()
+    # Imported late: nobody waits for it who trains on one device.
     if launched.process.count == 1:
-        return launched.process
-    if keras.config.backend() != "torch":
+        if backend == "tensorflow":
+            from keras_tcl.distribution import tensorflow_replicas
+
+            tensorflow_replicas.start()
+        elif backend == "jax":
+            from keras_tcl.distribution import jax_devices
+
+            jax_devices.start()
+    elif backend == "torch":
+        from keras_tcl.distribution import torch_processes
+
+        torch_processes.start(launched)
+    else:
         raise ValueError(
             "Several processes train together on PyTorch alone so far: set "
             "KERAS_BACKEND=torch, or start one process. Received: process "
             f"{launched.process.index} of {launched.process.count} on "
-            f"{keras.config.backend()}."
+            f"{backend}."
         )
-    # Imported late: nobody waits for it who trains on one device.
-    from keras_tcl.distribution import torch_processes
-
-    torch_processes.start(launched)
     return launched.process

@@ -240,7 +240,7 @@ class TCLModel(NetworkModel):
             self.terms.update_state(name, term * self._replicas, size)
             total = total + term
         for extra in self.losses:
-            total = total + ops.sum(extra)
+            total = total + self._aggregate_additional_loss(extra)
         return self._spared(total, x, y)
 
     def compute_metrics(

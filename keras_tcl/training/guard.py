@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from keras_tcl import checks, inputs
+from keras_tcl.distribution import replicas
 from keras_tcl.losses import TemporalLoss, labels
 from keras_tcl.training.keras_fixes import arguments_of
 from keras_tcl.training.keras_losses import ignored_class, takes_ids
@@ -134,7 +135,8 @@ class GuardedModel(ParallelModel):
                 ops.all(ids, tuple(range(1, len(ids.shape))))
             )
         self.faults.update_state(samples, of_labels, inputs.largest(views[0]))
-        return ops.where(samples + of_labels > 0, 0.0, loss)
+        is_bad = replicas.total(samples + of_labels) > 0
+        return ops.where(is_bad, 0.0, loss)
 
     def compute_loss(
         self,
@@ -325,9 +327,11 @@ class Faults(keras.metrics.Metric):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.counts = {
-            name: self.add_variable((), "zeros", name=name)
-            for name in (*_FAULTS, _LARGEST)
+            name: self.add_variable((), "zeros", name=name) for name in _FAULTS
         }
+        # The sum of several replicas' would be no pixel.
+        largest = self.add_variable((), "zeros", None, "mean", _LARGEST)
+        self.counts[_LARGEST] = largest
 
     def update_state(self, inputs: Any, labels: Any, largest: Any) -> None:
         for name, count in zip(_FAULTS, (inputs, labels), strict=True):

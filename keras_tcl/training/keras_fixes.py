@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tcl.distribution import replicas
 from keras_tcl.progress import on_terminal
 
 _KINDS = (
@@ -48,7 +49,9 @@ class FixedKeras(keras.Model):
     6. TensorFlow and JAX sort the logs of a step by name.
     7. `verbose="auto"` takes any output of a Unix system for a terminal, and
        fills files with progress bars of control characters.
-    8. `trainable` set after `compile` counts at once on PyTorch, from the next
+    8. TensorFlow's replicas each predict all of a batch that
+       `predict_on_batch` is given.
+    9. `trainable` set after `compile` counts at once on PyTorch, from the next
        `compile` on TensorFlow, and fails on JAX without naming the reason.
     """
 
@@ -95,7 +98,9 @@ class FixedKeras(keras.Model):
 
     def predict_on_batch(self, x: Any) -> Any:
         with self._alone_on_jax(), self._compiled_for(x, None, "predict"):
-            return super().predict_on_batch(x)
+            outputs = super().predict_on_batch(x)
+        count = replicas.count()
+        return keras.tree.map_structure(lambda y: y[: len(y) // count], outputs)
 
     @contextlib.contextmanager
     def _alone(self, trains: bool = False) -> Iterator[None]:
@@ -215,7 +220,7 @@ class FixedKeras(keras.Model):
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
-    # --- 8: what is trained ------------------------------------------------
+    # --- 9: what is trained ------------------------------------------------
 
     def _check_trainable(self) -> None:
         if self.optimizer is None or not self.optimizer.built:

@@ -21,7 +21,7 @@ from keras_tcl import inputs
 from keras_tcl.distribution import replicas, torch_step
 from keras_tcl.distribution import torch_processes as processes
 from keras_tcl.distribution.parts import Parts, divided
-from keras_tcl.distribution.process import Process
+from keras_tcl.distribution.process import SEEDS_APART, Process
 from keras_tcl.training import fingerprint
 from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
 
@@ -33,9 +33,6 @@ _WRITERS = (
     keras.callbacks.RemoteMonitor,
     keras.callbacks.TensorBoard,
 )
-_REDUCTIONS = ("sum_over_batch_size", "mean")
-# No counter of random draws reaches from one process's to the next one's.
-_SEEDS_APART = 16777619
 
 
 class ParallelModel(FixedKeras):
@@ -49,7 +46,7 @@ class ParallelModel(FixedKeras):
         if processes.count() == 1:
             return super().fit(x, y, *args, **kwargs)
         given = arguments_of("fit", self, x, y, *args, **kwargs)
-        self._check_reduction()
+        replicas.check_reduction(self.loss)
         shuffles = given.get("shuffle", True)
         given["shuffle"] = False  # Keras would, in each process by itself.
         _share(given, shuffles)
@@ -167,15 +164,6 @@ class ParallelModel(FixedKeras):
         finally:
             object.__setattr__(self, "_passes", self._passes - 1)
 
-    def _check_reduction(self) -> None:
-        reduction = getattr(self.loss, "reduction", _REDUCTIONS[0])
-        if reduction not in _REDUCTIONS:
-            raise ValueError(
-                "In several processes, the loss of a batch must be a mean over "
-                f"its samples: `reduction` one of {_REDUCTIONS}. Received: "
-                f"reduction={reduction!r} of the loss {self.loss!r}."
-            )
-
 
 class _Begin(keras.callbacks.Callback):
     """Has all processes begin with the first one's weights and state.
@@ -188,11 +176,9 @@ class _Begin(keras.callbacks.Callback):
         processes.take_from_first([v.value.data for v in variables])
         initial = processes.from_first(self.model._initial_epoch)
         self.model._initial_epoch = initial
-        for variable in self.model.variables:
-            if variable.name == "seed_generator_state":
-                # Another augmentation of what is another sample.
-                offset = _SEEDS_APART * processes.index()
-                variable.value.data[0] += offset
+        for seed in replicas.seeds_of(self.model):
+            # Another augmentation of what is another sample.
+            seed.value.data[0] += SEEDS_APART * processes.index()
 
 
 def _share(given: dict[str, Any], shuffles: bool = False) -> None:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import socket
+import subprocess
 import sys
 import traceback
 
@@ -56,6 +57,21 @@ def run(folder, count=1, timeout=240, changes=None, **settings):
         (process.exitcode, (folder / f"{i}.txt").read_text(), read(folder, i))
         for i, process in enumerate(processes)
     ]
+
+
+def on_devices(folder, counts, **settings):
+    """What a process trained on each number of virtual devices wrote."""
+    found = []
+    for index, count in enumerate(counts):
+        output = str(pathlib.Path(folder) / f"{index}.npz")
+        given = settings | {"virtual": count, "output": output}
+        command = [sys.executable, "-m", "tests.distribution.training"]
+        done = subprocess.run(
+            [*command, json.dumps(given)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(read(folder, index))
+    return found
 
 
 def read(folder, index):

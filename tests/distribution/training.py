@@ -15,7 +15,7 @@ SETTINGS = {
     "family": "sew",
     "events": False,
     "synchronized": True,
-    "virtual": 1,  # Devices of each process, on JAX.
+    "virtual": 1,  # Devices of each process, on JAX and TensorFlow.
     "size": 40,  # Samples.
     "batch_size": 8,
     "epochs": 1,
@@ -28,7 +28,7 @@ SETTINGS = {
 def main(**given):
     settings = {**SETTINGS, **given}
     if settings["virtual"] > 1:
-        share_among_devices(settings["virtual"])
+        show_devices(settings["virtual"])
     import keras
     import numpy as np
 
@@ -69,15 +69,18 @@ def main(**given):
     print("results", process.index, results)
 
 
-def share_among_devices(count):
-    """Have JAX show so many CPUs, and Keras divide batches among them."""
-    import jax
+def show_devices(count):
+    """Have JAX or TensorFlow show so many CPUs."""
+    if os.environ["KERAS_BACKEND"] == "jax":
+        import jax
 
-    jax.config.update("jax_num_cpu_devices", count)
-    import keras
+        jax.config.update("jax_num_cpu_devices", count)
+        return
+    import tensorflow as tf
 
-    assert len(jax.devices()) == count
-    keras.distribution.set_distribution(keras.distribution.DataParallel())
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    one = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [one] * count)
 
 
 def built(settings):

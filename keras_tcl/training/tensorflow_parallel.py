@@ -1,0 +1,129 @@
+"""Data parallel training on TensorFlow, by `tf.distribute`.
+
+Keras hands each replica its share of a batch and adds up the gradients. What
+it lacks (3.15): it divides the loss by the number of replicas, where shares
+may have more or fewer samples, and clips the gradient of each replica by
+itself.
+"""
+
+import threading
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_tcl.distribution import tensorflow_replicas as replicas
+from keras_tcl.distribution.replicas import check_reduction, seeds_of
+from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
+
+# The replicas of one process are threads of it.
+_step = threading.local()
+
+
+class ParallelModel(FixedKeras):
+    """A model that trains on several replicas, if there are several."""
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        super().compile(*args, **kwargs)
+        if replicas.count() > 1:
+            check_reduction(self.loss)
+            _check_accumulation(self.optimizer)
+            _sees_whole_batches(self.optimizer)
+
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        given = arguments_of("fit", self, x, y, *args, **kwargs)
+        callbacks = given.get("callbacks")
+        begin = _Begin()
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            begin.set_model(self)
+            callbacks.append(begin)
+        else:
+            callbacks = keras.tree.flatten(callbacks or [])
+            given["callbacks"] = [*callbacks, begin]
+        return super().fit(**given)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        _refuse_on_replicas("train_on_batch", "fit")
+        return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        _refuse_on_replicas("test_on_batch", "evaluate")
+        return super().test_on_batch(*args, **kwargs)
+
+    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        # Logs of a step are a mean over replicas, whatever their shares.
+        results = self.get_metrics_result()
+        return {name: results.get(name, logs[name]) for name in logs}
+
+    def train_step(self, data: Any) -> Any:
+        context = replicas.context()
+        if context is not None:
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+            size = tf.cast(tf.shape(keras.tree.flatten(x)[0])[0], "float32")
+            share = size / context.all_reduce("SUM", size)
+            # Keras has divided the loss by the number of replicas.
+            _step.factor = share * context.num_replicas_in_sync
+        return super().train_step(data)
+
+
+class _Begin(keras.callbacks.Callback):
+    """Has each replica draw random numbers of its own.
+
+    It comes after callbacks that load the seeds.
+    """
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if replicas.count() > 1:
+            replicas.set_apart(seeds_of(self.model))
+
+
+def _refuse_on_replicas(method: str, instead: str) -> None:
+    if replicas.count() > 1:
+        raise ValueError(
+            f"`{method}` gives all of its batch to every replica, of which "
+            f"there are {replicas.count()}: a contrast would compare copies. "
+            f"Use `{instead}`, which divides each batch among them."
+        )
+
+
+def _check_accumulation(optimizer: Any) -> None:
+    steps = getattr(optimizer, "gradient_accumulation_steps", None)
+    if steps:
+        raise ValueError(
+            "TensorFlow's replicas cannot accumulate gradients (Keras 3.15 "
+            "fails in the first step): leave `gradient_accumulation_steps` "
+            "out, or train on one device, or on PyTorch or JAX. Received: "
+            f"gradient_accumulation_steps={steps}."
+        )
+
+
+def _sees_whole_batches(optimizer: Any) -> None:
+    """Have an optimizer work on replicas as on the whole batch.
+
+    The loss of a replica is a mean over its samples; that over all samples
+    is the sum over replicas of their mean times their share.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    scale = type(optimizer).scale_loss
+    clip = type(inner)._clip_gradients
+
+    def scale_share(loss: Any) -> Any:
+        if replicas.context() is not None:
+            loss = loss * tf.cast(_step.factor, loss.dtype)
+        return scale(optimizer, loss)
+
+    def clip_sum(gradients: Any) -> Any:
+        context = replicas.context()
+        limits = (inner.clipnorm, inner.global_clipnorm, inner.clipvalue)
+        if context is None or not any(limits):
+            return clip(inner, gradients)
+        # Keras adds up what this returns.
+        total = context.all_reduce("SUM", list(gradients))
+        count = context.num_replicas_in_sync
+        return [g / count for g in clip(inner, total)]
+
+    # Not by `setattr`, where Keras would track them.
+    optimizer.__dict__["scale_loss"] = scale_share
+    inner.__dict__["_clip_gradients"] = clip_sum

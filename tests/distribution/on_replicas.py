@@ -1,0 +1,68 @@
+"""What a model does on two replicas of TensorFlow, beside `fit`; as JSON."""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_tcl
+from tests.distribution import training
+
+training.show_devices(2)
+found = {}
+process = keras_tcl.distribution.data_parallel()
+assert tf.distribute.get_strategy().num_replicas_in_sync == 2
+model = training.built({**training.SETTINGS, "family": "sew"})
+x, y = training.samples({**training.SETTINGS, "size": 16})
+
+for method in (model.train_on_batch, model.test_on_batch):
+    try:
+        method(x, y)
+    except ValueError as error:
+        found[method.__name__] = str(error)
+
+for name, optimizer, loss in (
+    ("accumulation", keras.optimizers.SGD(gradient_accumulation_steps=2), {}),
+    ("reduction", keras.optimizers.SGD(), {"reduction": "sum"}),
+):
+    try:
+        model.compile(optimizer, keras_tcl.losses.TCL(**loss))
+    except ValueError as error:
+        found[name] = str(error)
+
+model = training.built({**training.SETTINGS, "family": "sew"})
+found["predicted"] = [
+    keras.ops.convert_to_numpy(y).tolist()
+    for y in (model.predict_on_batch(x), model.predict(x, verbose=0))
+]
+outputs = []
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Crop(keras_tcl.augmentation.RandomCrop):
+    def call(self, images, training=None):
+        views = super().call(images, training=training)
+        tf.py_function(lambda x: outputs.append(x.numpy()), [views], [])
+        return views
+
+
+model.augmenter = Crop(2)
+alike = np.repeat(x[:1], 16, axis=0)
+model.fit(alike, y, batch_size=16, verbose=0)
+found["shapes"] = [list(view.shape) for view in outputs]
+found["augmented_alike"] = bool(np.array_equal(*outputs))
+
+bad = x.astype("float32")
+bad[-1] = np.nan
+try:
+    model.fit(tf.data.Dataset.from_tensor_slices((bad, y)).batch(16), verbose=0)
+except ValueError as error:
+    found["nan"] = str(error)
+
+model.calibrate(x)
+found["calibrated"] = [
+    w.numpy().tolist() for w in model.network.weights if "moving" in w.path
+]
+model.network.save_weights("weights.weights.h5")
+print(json.dumps(found))

@@ -1,0 +1,78 @@
+"""TensorFlow: replicas train on one batch, as one device does."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tests.distribution import launch, training
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        keras.config.backend() != "tensorflow", reason="TensorFlow's replicas"
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "replicas, settings",
+    [
+        # The last batch has three samples, and one replica none of them.
+        (4, {"size": 35, "optimizer": "clipped"}),
+        (
+            2,
+            {
+                "family": "vgg",
+                "events": True,
+                "loss": "TCL",
+                "arrays": True,
+                "size": 20,
+            },
+        ),
+    ],
+)
+def test_a_batch_is_that_of_all_replicas(tmp_path, replicas, settings):
+    found = launch.on_devices(tmp_path, [1, replicas], **settings)
+    assert launch.difference(*found) < 1e-5
+    for name in ("history", "results"):
+        assert list(found[0][name]) == list(found[1][name])
+        for key, value in found[0][name].items():
+            np.testing.assert_allclose(value, found[1][name][key], 1e-4)
+    np.testing.assert_array_equal(found[0]["timesteps"], found[1]["timesteps"])
+
+
+def test_what_is_beside_fit(tmp_path):
+    root = pathlib.Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.distribution.on_replicas"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    # A contrast of copies, and what Keras fails at, are refused.
+    assert "Use `fit`" in found["train_on_batch"]
+    assert "Use `evaluate`" in found["test_on_batch"]
+    assert "gradient_accumulation_steps=2" in found["accumulation"]
+    assert "reduction='sum'" in found["reduction"]
+    # A batch is predicted once, and calibration sees it once.
+    one, other = map(np.asarray, found["predicted"])
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    alone = training.built(training.SETTINGS)
+    alone.network.load_weights(tmp_path / "weights.weights.h5")
+    alone.calibrate(training.samples({**training.SETTINGS, "size": 16})[0])
+    wanted = [w.numpy() for w in alone.network.weights if "moving" in w.path]
+    for value, expected in zip(found["calibrated"], wanted, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
+    # Each replica has half of two views of the batch, with its own crops.
+    assert found["shapes"] == [[16, 8, 8, 1]] * 2
+    assert not found["augmented_alike"]
+    assert "NaN or infinite" in found["nan"]
