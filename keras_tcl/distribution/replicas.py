@@ -5,14 +5,24 @@ the replicas of `tf.distribute`. On JAX there is none, for a batch is one
 array, whatever devices it lies on.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_tcl.distribution.process import Process
+
 BACKEND = keras.config.backend()
 # Whether Keras' own batch normalization can.
 KERAS_SYNCHRONIZES = BACKEND == "tensorflow"
+_WRITERS = (
+    keras.callbacks.BackupAndRestore,
+    keras.callbacks.CSVLogger,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.RemoteMonitor,
+    keras.callbacks.TensorBoard,
+)
 _REDUCTIONS = ("sum_over_batch_size", "mean")
 
 if BACKEND == "torch":
@@ -41,9 +51,9 @@ def gathered(x: Any) -> tuple[Any, Any]:
     return x, None
 
 
-def count() -> int:
-    """How many replicas TensorFlow's strategy has; 1 elsewhere."""
-    return tensorflow_replicas.count() if BACKEND == "tensorflow" else 1
+def compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A step of TensorFlow that one device takes, also beside replicas."""
+    return tensorflow_replicas.compiled(step)
 
 
 def total(x: Any) -> Any:
@@ -60,6 +70,24 @@ def check_reduction(loss: Any) -> None:
             f"mean over its samples: `reduction` one of {_REDUCTIONS}. "
             f"Received: reduction={reduction!r} of the loss {loss!r}."
         )
+
+
+def check_shard(data: Any, process: Process) -> None:
+    """Raise a ValueError if a data set is the part of another process."""
+    shard = shard_of(data) or process
+    if tuple(shard) != tuple(process):
+        raise ValueError(
+            "Each process must read its own part of the data: "
+            "`keras_tcl.data.load(..., shard=process)`, where `process = "
+            "keras_tcl.distribution.data_parallel()`. Received: "
+            f"shard={tuple(shard)} in process {process.index} of "
+            f"{process.count}."
+        )
+
+
+def serves_in(process: Process, callback: Any) -> bool:
+    """Whether a callback is to run in a process: the first one writes."""
+    return process.is_first or not isinstance(callback, _WRITERS)
 
 
 def seeds_of(model: keras.Model) -> list[Any]:
@@ -97,8 +125,10 @@ def of_all_shards(data: Any, numbers: np.ndarray) -> np.ndarray:
         numbers: Array, the sums of this process.
     """
     _, count = shard_of(data) or (0, 1)
-    if count == 1 or BACKEND != "torch" or torch_processes.count() == 1:
-        return numbers
-    total = torch.tensor(numbers)
-    torch_processes.add_up([total])
-    return total.numpy()
+    if count > 1 and BACKEND == "tensorflow":
+        return tensorflow_replicas.of_all_processes(numbers)
+    if count > 1 and BACKEND == "torch" and torch_processes.count() > 1:
+        total = torch.tensor(numbers)
+        torch_processes.add_up([total])
+        return total.numpy()
+    return numbers

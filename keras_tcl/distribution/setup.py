@@ -43,12 +43,12 @@ def data_parallel() -> Process:
     launched = launch()
     backend = keras.config.backend()
     # Imported late: nobody waits for it who trains on one device.
-    if launched.process.count == 1:
-        if backend == "tensorflow":
-            from keras_tcl.distribution import tensorflow_replicas
+    if backend == "tensorflow":
+        from keras_tcl.distribution import tensorflow_replicas
 
-            tensorflow_replicas.start()
-        elif backend == "jax":
+        tensorflow_replicas.start(launched)
+    elif launched.process.count == 1:
+        if backend == "jax":
             from keras_tcl.distribution import jax_devices
 
             jax_devices.start()

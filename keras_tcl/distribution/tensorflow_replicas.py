@@ -1,28 +1,86 @@
 """Replicas of `tf.distribute`: how they are made and ask each other."""
 
+import json
+import os
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tcl.distribution.process import SEEDS_APART
+from keras_tcl.distribution.process import (
+    SEEDS_APART,
+    Launch,
+    Process,
+    check_addresses,
+)
 
 
-def start() -> None:
+def start(launched: Launch) -> None:
     """Have what is made from now on be that of a replica on each device."""
-    found = tf.config.list_logical_devices
-    devices = [device.name for device in found("GPU") or found("CPU")]
-    if len(devices) > 1 and not tf.distribute.has_strategy():
-        # For good, and not within a block: the script is that of one device.
-        tf.distribute.experimental_set_strategy(
-            tf.distribute.MirroredStrategy(devices)
-        )
+    if launched.process.count > 1:
+        workers = [f"{host}:{port}" for host, port in check_addresses(launched)]
+        task = {"type": "worker", "index": launched.process.index}
+        config = {"cluster": {"worker": workers}, "task": task}
+        os.environ["TF_CONFIG"] = json.dumps(config)
+        strategy: Any = Workers()
+        # Alike in all processes, as `keras.distribution.initialize` does it.
+        keras.utils.set_random_seed(zlib.crc32(repr(workers).encode()))
+    else:
+        found = tf.config.list_logical_devices
+        devices = [device.name for device in found("GPU") or found("CPU")]
+        if len(devices) == 1 or tf.distribute.has_strategy():
+            return
+        strategy = tf.distribute.MirroredStrategy(devices)
+    # For good, and not within a block: the script is that of one device.
+    tf.distribute.experimental_set_strategy(strategy)
 
 
-def count() -> int:
-    """How many replicas there are."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
+class Workers(tf.distribute.MultiWorkerMirroredStrategy):
+    """A strategy whose processes each bring their part of a data set."""
+
+    def experimental_distribute_dataset(
+        self, dataset: Any, options: Any = None
+    ) -> Any:
+        policy = dataset.options().experimental_distribute.auto_shard_policy
+        if policy not in (None, tf.data.experimental.AutoShardPolicy.AUTO):
+            # Arrays, of which each process has all.
+            return super().experimental_distribute_dataset(dataset, options)
+        replicas = len(self.extended.worker_devices)
+        parts = divided(dataset, replicas) if replicas > 1 else dataset
+        return self.distribute_datasets_from_function(lambda _: parts)
+
+    def reduce(self, reduce_op: Any, value: Any, axis: Any = None) -> Any:
+        first = self.experimental_local_results(value)[0]
+        # Keras 3.15 asks for the mean of numbers along their first axis.
+        axis = axis if first.shape.rank else None
+        return super().reduce(reduce_op, value, axis)
+
+
+def process_of(strategy: Any) -> Process:
+    """Which of a strategy's processes this one is."""
+    cluster = getattr(strategy, "cluster_resolver", None)
+    if cluster is None or not isinstance(strategy, Workers):
+        return Process()
+    workers = cluster.cluster_spec().num_tasks("worker")
+    return Process(cluster.task_id, workers)
+
+
+def divided(dataset: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """A data set in which `count` parts of each batch follow each other."""
+
+    def parts_of(*batch: Any) -> tf.data.Dataset:
+        size = tf.shape(keras.tree.flatten(batch)[0], "int64")[0]
+
+        def part(i: Any) -> Any:
+            chosen = slice(size * i // count, size * (i + 1) // count)
+            return keras.tree.map_structure(lambda x: x[chosen], batch)
+
+        return tf.data.Dataset.range(count).map(part)
+
+    return dataset.flat_map(parts_of)
 
 
 def context() -> Any:
@@ -51,15 +109,30 @@ def total(x: Any) -> Any:
     return x if found is None else found.all_reduce("SUM", x)
 
 
-def set_apart(seeds: list[Any]) -> None:
+def set_apart(seeds: list[Any], strategy: Any) -> None:
     """Give each replica seeds of its own, counted from the first one's."""
     firsts = [keras.ops.convert_to_numpy(seed) for seed in seeds]
-    numbers = range(count())
+    apart = [[i * SEEDS_APART, 0] for i in range(strategy.num_replicas_in_sync)]
 
     def assign() -> None:
         index = context().replica_id_in_sync_group
         for seed, first in zip(seeds, firsts, strict=True):
-            of_each = [first + np.array([SEEDS_APART * i, 0]) for i in numbers]
-            seed.assign(tf.gather(tf.cast(of_each, seed.dtype), index))
+            of_each = tf.cast(first + np.array(apart), seed.dtype)
+            seed.assign(tf.gather(of_each, index))
 
-    tf.distribute.get_strategy().run(assign)
+    strategy.run(tf.function(assign))
+
+
+def of_all_processes(numbers: np.ndarray) -> np.ndarray:
+    """Sums over the processes of a strategy, if it has several."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return numbers
+    replicas = len(strategy.extended.worker_devices)
+    own = strategy.run(tf.function(lambda: tf.constant(numbers / replicas)))
+    return strategy.reduce("SUM", own, None).numpy()
+
+
+def compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A step that one device takes, whatever replicas there are."""
+    return tf.function(step, reduce_retracing=True)

@@ -82,8 +82,7 @@ def _moments(network: keras.Model, x: Any, keys: dict[int, str]) -> Moments:
         variance = ops.mean(ops.square(x - mean), axes)
         mean = ops.reshape(mean, (-1,))
         count = ops.cast(ops.size(x) / mean.shape[0], "float32")
-        moments = (mean[None], variance[None], count[None])
-        found.setdefault(keys[id(layer)], []).append(moments)
+        found.setdefault(keys[id(layer)], []).append((mean, variance, count))
         # As in training, for what follows to be given normalized values.
         values = {
             id(v): ops.convert_to_tensor(v.value) for v in layer.variables
@@ -109,8 +108,7 @@ def _pooled(layer: Any, seen: list[Any]) -> tuple[np.ndarray, np.ndarray]:
             "`keras_tcl.layers.Classifier`. Nothing has changed."
         )
     means, variances, counts = (
-        np.concatenate(values).astype("float64")
-        for values in zip(*seen, strict=True)
+        np.asarray(values, "float64") for values in zip(*seen, strict=True)
     )
     mean = np.average(means, axis=0, weights=counts)
     spread = variances + np.square(means - mean)

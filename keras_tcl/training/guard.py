@@ -68,12 +68,6 @@ class GuardedModel(ParallelModel):
     # --- What is looked at, on the host and on the device -----------------
 
     @property
-    def _replicas(self) -> int:
-        """By how many replicas Keras divides a loss."""
-        strategy = getattr(self, "distribute_strategy", None)
-        return getattr(strategy, "num_replicas_in_sync", 1)
-
-    @property
     def _pixel_range(self) -> tuple[float, float] | None:
         return None if self.takes_events else self.value_range
 

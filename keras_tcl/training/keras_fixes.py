@@ -59,6 +59,13 @@ class FixedKeras(keras.Model):
     _shapes_of_data: dict[str, list[Any]] = {}
     _wanted_jit_compile: Any = "auto"
     _functions_of_timesteps: dict[Any, list[Any]] = {}
+    _predict_alone: Any = None
+
+    @property
+    def _replicas(self) -> int:
+        """Among how many replicas TensorFlow divides a batch."""
+        strategy = getattr(self, "distribute_strategy", None)
+        return getattr(strategy, "num_replicas_in_sync", 1)
 
     # --- 1 and 2: a pass over data ----------------------------------------
 
@@ -98,9 +105,12 @@ class FixedKeras(keras.Model):
 
     def predict_on_batch(self, x: Any) -> Any:
         with self._alone_on_jax(), self._compiled_for(x, None, "predict"):
-            outputs = super().predict_on_batch(x)
-        count = replicas.count()
-        return keras.tree.map_structure(lambda y: y[: len(y) // count], outputs)
+            if self._replicas == 1:
+                return super().predict_on_batch(x)
+            if self._predict_alone is None:
+                self._predict_alone = replicas.compiled(self.predict_step)
+            outputs = self._predict_alone((x,))
+            return keras.tree.map_structure(ops.convert_to_numpy, outputs)
 
     @contextlib.contextmanager
     def _alone(self, trains: bool = False) -> Iterator[None]:
@@ -162,6 +172,7 @@ class FixedKeras(keras.Model):
     def _forget_compiled_functions(self, *kinds: str) -> None:
         """Compile anew at the next step: what they were made for changed."""
         self._functions_of_timesteps = {}
+        self._predict_alone = None
         for kind in kinds or _PASSES:
             # Not `None`, for this may be in the middle of a pass.
             if getattr(self, f"{kind}_function", None) is not None:

@@ -13,7 +13,12 @@ import keras
 import tensorflow as tf
 
 from keras_tcl.distribution import tensorflow_replicas as replicas
-from keras_tcl.distribution.replicas import check_reduction, seeds_of
+from keras_tcl.distribution.replicas import (
+    check_reduction,
+    check_shard,
+    seeds_of,
+    serves_in,
+)
 from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
 
 # The replicas of one process are threads of it.
@@ -25,7 +30,7 @@ class ParallelModel(FixedKeras):
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)
-        if replicas.count() > 1:
+        if self._replicas > 1:
             check_reduction(self.loss)
             _check_accumulation(self.optimizer)
             _sees_whole_batches(self.optimizer)
@@ -34,6 +39,11 @@ class ParallelModel(FixedKeras):
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         given = arguments_of("fit", self, x, y, *args, **kwargs)
+        process = replicas.process_of(self.distribute_strategy)
+        check_shard(x, process)
+        check_shard(given.get("validation_data"), process)
+        if not process.is_first:
+            given["verbose"] = 0
         callbacks = given.get("callbacks")
         begin = _Begin()
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -41,16 +51,41 @@ class ParallelModel(FixedKeras):
             callbacks.append(begin)
         else:
             callbacks = keras.tree.flatten(callbacks or [])
-            given["callbacks"] = [*callbacks, begin]
+            here = [c for c in callbacks if serves_in(process, c)]
+            given["callbacks"] = [*here, begin]
         return super().fit(**given)
 
+    def evaluate(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        given = arguments_of("evaluate", self, x, y, *args, **kwargs)
+        process = replicas.process_of(self.distribute_strategy)
+        check_shard(x, process)
+        if not process.is_first:
+            given["verbose"] = 0
+        return super().evaluate(**given)
+
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        _refuse_on_replicas("train_on_batch", "fit")
+        self._refuse_on_replicas("train_on_batch", "fit")
         return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        _refuse_on_replicas("test_on_batch", "evaluate")
+        self._refuse_on_replicas("test_on_batch", "evaluate")
         return super().test_on_batch(*args, **kwargs)
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        if iterator is not None and self._replicas > 1:
+            # Keras would average over replicas, which may be in processes.
+            first = self.distribute_strategy.experimental_local_results
+            for _, _, batches in iterator:
+                data_batch = keras.tree.map_structure(
+                    lambda x: first(x)[0], next(batches)
+                )
+                break
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def _get_metrics_result_or_logs(self, logs: Any) -> Any:
         # Logs of a step are a mean over replicas, whatever their shares.
@@ -67,6 +102,14 @@ class ParallelModel(FixedKeras):
             _step.factor = share * context.num_replicas_in_sync
         return super().train_step(data)
 
+    def _refuse_on_replicas(self, method: str, instead: str) -> None:
+        if self._replicas > 1:
+            raise ValueError(
+                f"`{method}` gives all of its batch to every replica, of which "
+                f"there are {self._replicas}: a contrast would compare copies. "
+                f"Use `{instead}`, which divides each batch among them."
+            )
+
 
 class _Begin(keras.callbacks.Callback):
     """Has each replica draw random numbers of its own.
@@ -75,17 +118,9 @@ class _Begin(keras.callbacks.Callback):
     """
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if replicas.count() > 1:
-            replicas.set_apart(seeds_of(self.model))
-
-
-def _refuse_on_replicas(method: str, instead: str) -> None:
-    if replicas.count() > 1:
-        raise ValueError(
-            f"`{method}` gives all of its batch to every replica, of which "
-            f"there are {replicas.count()}: a contrast would compare copies. "
-            f"Use `{instead}`, which divides each batch among them."
-        )
+        if self.model._replicas > 1:
+            strategy = self.model.distribute_strategy
+            replicas.set_apart(seeds_of(self.model), strategy)
 
 
 def _check_accumulation(optimizer: Any) -> None:

@@ -26,13 +26,6 @@ from keras_tcl.training import fingerprint
 from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
 
 _KINDS = ("a training step", "an evaluation step", "the end of its data")
-_WRITERS = (
-    keras.callbacks.BackupAndRestore,
-    keras.callbacks.CSVLogger,
-    keras.callbacks.ModelCheckpoint,
-    keras.callbacks.RemoteMonitor,
-    keras.callbacks.TensorBoard,
-)
 
 
 class ParallelModel(FixedKeras):
@@ -57,7 +50,8 @@ class ParallelModel(FixedKeras):
             of_data = fingerprint.of_data(validation)
             facts |= {f"validation: {k}": v for k, v in of_data.items()}
         processes.same("settings", fingerprint.of_model(self) | facts)
-        if not Process(processes.index()).is_first:
+        process = Process(processes.index(), processes.count())
+        if not process.is_first:
             given["verbose"] = 0
         callbacks = given.get("callbacks")
         begin = _Begin()
@@ -66,7 +60,8 @@ class ParallelModel(FixedKeras):
             callbacks.append(begin)
         else:
             callbacks = keras.tree.flatten(callbacks or [])
-            given["callbacks"] = [*filter(_serves_here, callbacks), begin]
+            here = [c for c in callbacks if replicas.serves_in(process, c)]
+            given["callbacks"] = [*here, begin]
         with self._pass():
             return super().fit(**given)
 
@@ -198,31 +193,14 @@ def _share(given: dict[str, Any], shuffles: bool = False) -> None:
         seed = random.getrandbits(31) if shuffles else None
         seed = processes.from_first(seed)
         given["x"] = Parts(arrays, batch_size, process, seed)
-    _check_shard(given["x"], process)
+    replicas.check_shard(given["x"], process)
     validation = given.get("validation_data")
     if isinstance(validation, (tuple, list)):
         size = given.pop("validation_batch_size", None) or batch_size
         arrays = (*validation, None)[:3]
         given["validation_data"] = Parts(arrays, size, process)
     elif validation is not None:
-        _check_shard(validation, process)
-
-
-def _check_shard(data: Any, process: Process) -> None:
-    shard = replicas.shard_of(data) or process
-    if tuple(shard) != tuple(process):
-        raise ValueError(
-            "Each process must read its own part of the data: "
-            "`keras_tcl.data.load(..., shard=process)`, where `process = "
-            "keras_tcl.distribution.data_parallel()`. Received: "
-            f"shard={tuple(shard)} in process {process.index} of "
-            f"{process.count}."
-        )
-
-
-def _serves_here(callback: Any) -> bool:
-    """Whether a callback is to run in this process: the first one writes."""
-    return processes.index() == 0 or not isinstance(callback, _WRITERS)
+        replicas.check_shard(validation, process)
 
 
 def _check_alike(rows: list[list[int]]) -> None:
