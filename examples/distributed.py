@@ -2,7 +2,8 @@
 
     python examples/distributed.py
 
-trains on one device. On four GPUs of one host, with KERAS_BACKEND=torch:
+trains on one device, and on all GPUs of the host under TensorFlow and JAX.
+PyTorch has a process for each:
 
     torchrun --nproc-per-node 4 examples/distributed.py
 
@@ -14,7 +15,7 @@ On two hosts, on each with its own number:
     python examples/distributed.py
 
 The batch of 64 is that of all devices together, and a step is that of one
-device, within rounding, but for the random crops: each process draws its own.
+device, within rounding, but for random crops: processes draw their own.
 """
 
 import argparse

@@ -98,10 +98,12 @@ def interval(
 def value_range(value: Any) -> tuple[float, float]:
     """Return the least and the greatest value of a pixel as floats."""
     low, high = interval("value_range", value)
-    if low == high:
+    # float32 must hold what pixels are multiplied by.
+    if high - low < 1e-30 or max(abs(low), abs(high)) > 1e30:
         raise ValueError(
             "`value_range` must be the least and the greatest value a pixel "
-            f"can have, such as (0, 255). Received: value_range={value!r}."
+            "can have, such as (0, 255): two different numbers that float32 "
+            f"can tell from 0 and hold. Received: value_range={value!r}."
         )
     return low, high
 

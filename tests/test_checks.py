@@ -69,7 +69,7 @@ def test_limits_of_numbers():
 
 def test_value_range():
     assert checks.value_range([0, np.uint8(255)]) == (0.0, 255.0)
-    for value in ((1, 1), (2, 1), None, "01"):
+    for value in ((1, 1), (2, 1), (0, 1e-127), (0, 1e38), None, "01"):
         with pytest.raises(ValueError, match="`value_range` must be"):
             checks.value_range(value)
 

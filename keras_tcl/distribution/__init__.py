@@ -1,7 +1,7 @@
 """Training on several devices and hosts, with one contrast over all of them.
 
 One script serves a laptop, several devices of one host, and several hosts, on
-PyTorch:
+every backend:
 
 ```python
 process = keras_tcl.distribution.data_parallel()  # Before anything is made.
@@ -15,14 +15,12 @@ if process.is_first:
     model.save("model.keras")
 ```
 
-A batch is that of all processes together, and so is its contrast: the weights
-after a step do not depend on how many there were. That holds for `fit`,
-`evaluate` and what is on top of them; `predict` and a loop of one's own see
-what their process is given. Data sets of other kinds than `keras_tcl.data`'s
-give each process its own part; arrays are those of all, and are divided.
-
-Beside it, on JAX, `keras.distribution.DataParallel` trains on several devices
-of one process. TensorFlow's `tf.distribute` contrasts per replica.
+A batch is that of all devices and processes together, and so is its contrast:
+the weights after a step do not depend on how many there were. That holds for
+`fit`, `evaluate`, `evaluate_timesteps` and what is on top of them; `predict`
+and a loop of one's own see what their process is given. Data sets of other
+kinds than `keras_tcl.data`'s give each process its own part; arrays are those
+of all, and are divided.
 """
 
 from keras_tcl.distribution.process import Process

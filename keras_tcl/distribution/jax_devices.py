@@ -1,18 +1,75 @@
 """Devices of JAX: `keras.distribution`, and what it lacks."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import keras
+import numpy as np
+from jax.experimental import multihost_utils
 from keras.src.backend.jax import trainer
 
+from keras_tcl.distribution.process import (
+    Launch,
+    Process,
+    as_bytes,
+    check_addresses,
+    check_same,
+    from_bytes,
+)
 
-def start() -> None:
-    """Have Keras divide batches among all devices of this process."""
+
+def start(launched: Launch) -> None:
+    """Have Keras divide batches among all devices of all processes."""
+    index, count = launched.process
+    if count > 1:
+        host, port = check_addresses(launched)[0]
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        keras.distribution.initialize(f"{host}:{port}", count, index)
     devices = keras.distribution.list_devices()
     if len(devices) > 1 and keras.distribution.distribution() is None:
         keras.distribution.set_distribution(Devices(devices))
         trainer.JAXEpochIterator._get_distributed_iterator = _each_laid_out
+
+
+def process() -> Process:
+    """Which process this is."""
+    return Process(jax.process_index(), jax.process_count())
+
+
+def from_first(number: int) -> int:
+    """The first process's number."""
+    return int(multihost_utils.broadcast_one_to_all(number))
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within, a process makes variables without the others."""
+    distribution = keras.distribution.distribution()
+    if process().count == 1:
+        yield
+        return
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
+
+
+def same(what: str, facts: dict[str, Any]) -> None:
+    """Raise a ValueError in every process if one has other facts."""
+    own = as_bytes(facts)
+    sizes = multihost_utils.process_allgather(np.array(len(own)))
+    padded = np.pad(own, (0, max(sizes) - len(own)))
+    rows = multihost_utils.process_allgather(padded)
+    pairs = zip(rows, sizes, strict=True)
+    check_same(what, [from_bytes(row[:size]) for row, size in pairs])
+
+
+def of_all_processes(numbers: np.ndarray) -> np.ndarray:
+    """Sums over all processes."""
+    return multihost_utils.process_allgather(numbers).sum(0)
 
 
 class Devices(keras.distribution.DataParallel):
@@ -26,10 +83,13 @@ class Devices(keras.distribution.DataParallel):
     """
 
     def __init__(self, devices: Sequence[Any]) -> None:
-        super().__init__(devices=list(devices))
+        # Data sets are divided among processes by `shard=`.
+        super().__init__(devices=list(devices), auto_shard_dataset=False)
 
     def get_data_layout(self, data_shape: Any) -> Any:
-        if data_shape[0] % self.device_mesh.devices.size:
+        if jax.process_count() == 1 and (
+            data_shape[0] % self.device_mesh.devices.size
+        ):
             axes = [None] * len(data_shape)
             return keras.distribution.TensorLayout(axes, self.device_mesh)
         return super().get_data_layout(data_shape)

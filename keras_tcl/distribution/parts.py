@@ -6,7 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tcl import inputs
 from keras_tcl.data.shards import check_shard, part
+from keras_tcl.distribution import replicas
 from keras_tcl.distribution.process import Process
 
 
@@ -59,6 +61,39 @@ class Parts(keras.utils.PyDataset):
         if self._seed is not None:
             generator = np.random.default_rng([self._seed, self._epoch])
             generator.shuffle(self._order)
+
+
+def share(given: dict[str, Any], process: Process, seed: int | None) -> None:
+    """Make the data that `fit` or `evaluate` was given those of a process.
+
+    Args:
+        given: Arguments by name, which are changed.
+        process: Which part.
+        seed: Integer, that of an order of arrays; `None` for none.
+
+    Raises:
+        ValueError: If arrays cannot be divided, or a data set is the part of
+            another process.
+    """
+    batch_size = given.pop("batch_size", None)
+    if inputs.is_array(keras.tree.flatten(given["x"])[0]):
+        arrays = (
+            given["x"],
+            given.pop("y", None),
+            given.pop("sample_weight", None),
+        )
+        fraction = given.pop("validation_split", 0.0)
+        if fraction and given.get("validation_data") is None:
+            arrays, given["validation_data"] = divided(arrays, fraction)
+        given["x"] = Parts(arrays, batch_size, process, seed)
+    replicas.check_shard(given["x"], process)
+    validation = given.get("validation_data")
+    if isinstance(validation, (tuple, list)):
+        size = given.pop("validation_batch_size", None) or batch_size
+        arrays = (*validation, None)[:3]
+        given["validation_data"] = Parts(arrays, size, process)
+    elif validation is not None:
+        replicas.check_shard(validation, process)
 
 
 def divided(

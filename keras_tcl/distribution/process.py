@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from keras_tcl import checks
 
 # No counter of random draws reaches from one share's to the next one's.
@@ -130,3 +132,30 @@ def check_addresses(launched: Launch) -> list[tuple[str, int]]:
             f"processes. Received: {len(found)} address(es). {_WAYS}"
         )
     return found
+
+
+def check_same(what: str, everyone: list[dict[str, Any]]) -> None:
+    """Raise a ValueError if one process has other facts than the first."""
+    first = everyone[0]
+    for other, theirs in enumerate(everyone):
+        differ = [name for name in first if theirs.get(name) != first[name]]
+        if differ:
+            of_each = "; ".join(
+                f"process {number}: "
+                + ", ".join(f"{k} {everyone[number].get(k)}" for k in differ)
+                for number in (0, other)
+            )
+            raise ValueError(
+                f"All processes must have the same {what}. Received: {of_each}."
+            )
+
+
+def as_bytes(facts: dict[str, Any]) -> np.ndarray:
+    """Facts as small integers, for backends that exchange numbers alone."""
+    text = json.dumps(facts, default=str)
+    return np.frombuffer(text.encode(), "uint8").astype("int32")
+
+
+def from_bytes(numbers: np.ndarray) -> dict[str, Any]:
+    """The facts that `as_bytes` was given."""
+    return json.loads(np.asarray(numbers).astype("uint8").tobytes())

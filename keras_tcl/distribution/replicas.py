@@ -5,6 +5,7 @@ the replicas of `tf.distribute`. On JAX there is none, for a batch is one
 array, whatever devices it lies on.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,8 @@ if BACKEND == "torch":
     from keras_tcl.distribution import torch_processes, torch_step
 elif BACKEND == "tensorflow":
     from keras_tcl.distribution import tensorflow_replicas
+elif BACKEND == "jax":
+    from keras_tcl.distribution import jax_devices
 
 
 def gathered(x: Any) -> tuple[Any, Any]:
@@ -54,6 +57,15 @@ def gathered(x: Any) -> tuple[Any, Any]:
 def compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A step of TensorFlow that one device takes, also beside replicas."""
     return tensorflow_replicas.compiled(step)
+
+
+def alone() -> contextlib.AbstractContextManager:
+    """Within, one of several processes saves a model without the others."""
+    if BACKEND == "tensorflow":
+        return tensorflow_replicas.alone()
+    if BACKEND == "jax":
+        return jax_devices.alone()
+    return contextlib.nullcontext()
 
 
 def total(x: Any) -> Any:
@@ -85,9 +97,31 @@ def check_shard(data: Any, process: Process) -> None:
         )
 
 
-def serves_in(process: Process, callback: Any) -> bool:
-    """Whether a callback is to run in a process: the first one writes."""
-    return process.is_first or not isinstance(callback, _WRITERS)
+def have_first_report(
+    given: dict[str, Any], process: Process, model: keras.Model, *last: Any
+) -> None:
+    """Have the first process write and report, of what `fit` was given.
+
+    Args:
+        given: Arguments of `fit` by name, which are changed.
+        process: Which one this is.
+        model: The model.
+        *last: Callbacks that come after the others.
+    """
+    if not process.is_first:
+        given["verbose"] = 0
+    callbacks = given.get("callbacks")
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        for callback in last:
+            callback.set_model(model)
+            callbacks.append(callback)
+        return
+    callbacks = [
+        callback
+        for callback in keras.tree.flatten(callbacks or [])
+        if process.is_first or not isinstance(callback, _WRITERS)
+    ]
+    given["callbacks"] = [*callbacks, *last]
 
 
 def seeds_of(model: keras.Model) -> list[Any]:
@@ -127,6 +161,8 @@ def of_all_shards(data: Any, numbers: np.ndarray) -> np.ndarray:
     _, count = shard_of(data) or (0, 1)
     if count > 1 and BACKEND == "tensorflow":
         return tensorflow_replicas.of_all_processes(numbers)
+    if count > 1 and BACKEND == "jax" and jax_devices.process().count > 1:
+        return jax_devices.of_all_processes(numbers)
     if count > 1 and BACKEND == "torch" and torch_processes.count() > 1:
         total = torch.tensor(numbers)
         torch_processes.add_up([total])

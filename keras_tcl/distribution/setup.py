@@ -13,17 +13,18 @@ def data_parallel() -> Process:
 
     | backend | devices of one process | several processes |
     | --- | --- | --- |
-    | JAX | `keras.distribution.DataParallel` | refused so far |
+    | JAX | `keras.distribution.DataParallel` | the same, over all of them |
     | PyTorch | the first one: start a process for each | gloo, NCCL |
-    | TensorFlow | `tf.distribute.MirroredStrategy` | refused so far |
+    | TensorFlow | `MirroredStrategy` | `MultiWorkerMirroredStrategy` |
 
     On TensorFlow and JAX, the devices are the GPUs, or the CPUs that the
     backend was told to show. A distribution or strategy that is set already
     stays.
 
-    Each process is told by the environment which one it is: by `torchrun`, or
-    by Keras' variables `KERAS_DISTRIBUTION_JOB_ADDRESSES` (`host:port` of
-    every process, by commas), `KERAS_DISTRIBUTION_NUM_PROCESSES` and
+    Each process is told by the environment which one it is: by `torchrun`
+    on PyTorch, by TF_CONFIG, or by Keras' variables
+    `KERAS_DISTRIBUTION_JOB_ADDRESSES` (`host:port` of every process, by
+    commas), `KERAS_DISTRIBUTION_NUM_PROCESSES` and
     `KERAS_DISTRIBUTION_PROCESS_ID`. Random numbers of all processes begin
     alike.
 
@@ -31,9 +32,9 @@ def data_parallel() -> Process:
         A `Process`, the pair `(index, count)`.
 
     Raises:
-        ValueError: If the environment says half of what is needed, the
-            processes run other versions of Python, Keras, PyTorch or this
-            package, or the backend cannot have several.
+        ValueError: If the environment says half of what is needed, or
+            PyTorch's processes run other versions of Python, Keras, PyTorch
+            or this package.
 
     Example:
 
@@ -47,20 +48,12 @@ def data_parallel() -> Process:
         from keras_tcl.distribution import tensorflow_replicas
 
         tensorflow_replicas.start(launched)
-    elif launched.process.count == 1:
-        if backend == "jax":
-            from keras_tcl.distribution import jax_devices
+    elif backend == "jax":
+        from keras_tcl.distribution import jax_devices
 
-            jax_devices.start()
-    elif backend == "torch":
+        jax_devices.start(launched)
+    elif launched.process.count > 1:
         from keras_tcl.distribution import torch_processes
 
         torch_processes.start(launched)
-    else:
-        raise ValueError(
-            "Several processes train together on PyTorch alone so far: set "
-            "KERAS_BACKEND=torch, or start one process. Received: process "
-            f"{launched.process.index} of {launched.process.count} on "
-            f"{backend}."
-        )
     return launched.process

@@ -1,9 +1,10 @@
 """Replicas of `tf.distribute`: how they are made and ask each other."""
 
+import contextlib
 import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -14,7 +15,10 @@ from keras_tcl.distribution.process import (
     SEEDS_APART,
     Launch,
     Process,
+    as_bytes,
     check_addresses,
+    check_same,
+    from_bytes,
 )
 
 
@@ -22,6 +26,13 @@ def start(launched: Launch) -> None:
     """Have what is made from now on be that of a replica on each device."""
     if launched.process.count > 1:
         workers = [f"{host}:{port}" for host, port in check_addresses(launched)]
+        if len(workers) < launched.process.count:
+            raise ValueError(
+                "TensorFlow needs the address of every process: set TF_CONFIG "
+                "or KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of every "
+                f"process, by commas). Received: {workers} for "
+                f"{launched.process.count} processes."
+            )
         task = {"type": "worker", "index": launched.process.index}
         config = {"cluster": {"worker": workers}, "task": task}
         os.environ["TF_CONFIG"] = json.dumps(config)
@@ -41,6 +52,9 @@ def start(launched: Launch) -> None:
 class Workers(tf.distribute.MultiWorkerMirroredStrategy):
     """A strategy whose processes each bring their part of a data set."""
 
+    # Whether this process reads its own value where each has one.
+    reads_alone = False
+
     def experimental_distribute_dataset(
         self, dataset: Any, options: Any = None
     ) -> Any:
@@ -54,6 +68,8 @@ class Workers(tf.distribute.MultiWorkerMirroredStrategy):
 
     def reduce(self, reduce_op: Any, value: Any, axis: Any = None) -> Any:
         first = self.experimental_local_results(value)[0]
+        if self.reads_alone:
+            return tf.identity(first)
         # Keras 3.15 asks for the mean of numbers along their first axis.
         axis = axis if first.shape.rank else None
         return super().reduce(reduce_op, value, axis)
@@ -66,6 +82,22 @@ def process_of(strategy: Any) -> Process:
         return Process()
     workers = cluster.cluster_spec().num_tasks("worker")
     return Process(cluster.task_id, workers)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within, a process reads and makes variables without the others."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, Workers):
+        yield
+        return
+    tf.distribute.experimental_set_strategy(None)
+    strategy.reads_alone = True
+    try:
+        yield
+    finally:
+        strategy.reads_alone = False
+        tf.distribute.experimental_set_strategy(strategy)
 
 
 def divided(dataset: tf.data.Dataset, count: int) -> tf.data.Dataset:
@@ -121,6 +153,24 @@ def set_apart(seeds: list[Any], strategy: Any) -> None:
             seed.assign(tf.gather(of_each, index))
 
     strategy.run(tf.function(assign))
+
+
+def same(what: str, facts: dict[str, Any], strategy: Any) -> None:
+    """Raise a ValueError in every process if one has other facts."""
+    own = as_bytes(facts)
+    replicas = len(strategy.extended.worker_devices)
+
+    def gather() -> Any:
+        found = context()
+        sizes = found.all_gather(tf.constant([len(own)]), axis=0)
+        return sizes, found.all_gather(tf.constant(own), axis=0)
+
+    sizes, everyone = (
+        strategy.experimental_local_results(x)[0].numpy()
+        for x in strategy.run(tf.function(gather))
+    )
+    parts = np.split(everyone, np.cumsum(sizes)[:-1])
+    check_same(what, [from_bytes(part) for part in parts[::replicas]])
 
 
 def of_all_processes(numbers: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import keras
 import torch
 import torch.distributed as dist
 
-from keras_tcl.distribution.process import Launch, check_addresses
+from keras_tcl.distribution.process import Launch, check_addresses, check_same
 from keras_tcl.version import __version__
 
 # How often a process says that it lives, and how long it may be silent.
@@ -64,18 +64,7 @@ def start(launched: Launch) -> None:
 
 def same(what: str, facts: dict[str, Any]) -> None:
     """Raise a ValueError in every process if one has other facts."""
-    everyone = _all(facts)
-    for other, theirs in enumerate(everyone):
-        differ = [k for k in facts if theirs.get(k) != everyone[0].get(k)]
-        if differ:
-            of_each = "; ".join(
-                f"process {number}: "
-                + ", ".join(f"{k} {everyone[number].get(k)}" for k in differ)
-                for number in (0, other)
-            )
-            raise ValueError(
-                f"All processes must have the same {what}. Received: {of_each}."
-            )
+    check_same(what, _all(facts))
 
 
 def agree(error: Exception | None, numbers: Sequence[int]) -> list[list[int]]:

@@ -12,6 +12,17 @@ from keras import ops
 _LOOKED_AT = 64
 
 
+def of_fit(model: keras.Model, given: dict[str, Any]) -> dict[str, Any]:
+    """Facts about a compiled model and what its `fit` is given, by name."""
+    facts = {**of_model(model), **of_data(given["x"])}
+    facts["epochs"] = given.get("epochs", 1)
+    validation = given.get("validation_data")
+    if validation is not None:
+        of_validation = of_data(validation)
+        facts |= {f"validation: {k}": v for k, v in of_validation.items()}
+    return facts
+
+
 def of_model(model: keras.Model) -> dict[str, Any]:
     """Facts about a compiled model."""
     variables = [(v.path, tuple(v.shape), v.dtype) for v in model.variables]
@@ -35,9 +46,11 @@ def of_data(data: Any) -> dict[str, Any]:
     if hasattr(data, "arrays"):  # Those of all, of `Parts`.
         arrays = keras.tree.flatten(data.arrays)
         facts["data"] = _short(b"".join(map(_glance, arrays)))
+        facts["data types"] = [str(x.dtype) for x in arrays]
     elif hasattr(data, "source"):
         labels = np.asarray(data.source.labels)
         facts["data"] = _short(labels.tobytes())
+        facts["data type"] = str(data.source.dtype)
         for name in ("seed", "epoch", "step", "shuffle"):
             facts[f"{name} of the data"] = getattr(data, name)
     if hasattr(data, "batch_size"):

@@ -51,7 +51,9 @@ class FixedKeras(keras.Model):
        fills files with progress bars of control characters.
     8. TensorFlow's replicas each predict all of a batch that
        `predict_on_batch` is given.
-    9. `trainable` set after `compile` counts at once on PyTorch, from the next
+    9. Saving makes variables and, on TensorFlow, reads such as are sums over
+       processes: where there are several, all would have to save at once.
+    10. `trainable` set after `compile` counts at once on PyTorch, from the next
        `compile` on TensorFlow, and fails on JAX without naming the reason.
     """
 
@@ -231,7 +233,7 @@ class FixedKeras(keras.Model):
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
-    # --- 9: what is trained ------------------------------------------------
+    # --- 10: what is trained ------------------------------------------------
 
     def _check_trainable(self) -> None:
         if self.optimizer is None or not self.optimizer.built:
@@ -254,6 +256,18 @@ class FixedKeras(keras.Model):
         """
         if not self._compile_loss.built:
             self._compile_loss.build(y, y_pred)
+
+    # --- 9: one of several processes saves --------------------------------
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Saves the model, as `keras.Model.save` does."""
+        with replicas.alone():
+            super().save(*args, **kwargs)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> None:
+        """Saves the weights, as `keras.Model.save_weights` does."""
+        with replicas.alone():
+            super().save_weights(*args, **kwargs)
 
     # --- 4: all weights or none -------------------------------------------
 

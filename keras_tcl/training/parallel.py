@@ -2,16 +2,11 @@
 
 import keras
 
-from keras_tcl.training.keras_fixes import FixedKeras
-
 if keras.config.backend() == "torch":
     from keras_tcl.training.torch_parallel import ParallelModel
 elif keras.config.backend() == "tensorflow":
     from keras_tcl.training.tensorflow_parallel import ParallelModel
 else:
-
-    class ParallelModel(FixedKeras):  # type: ignore[no-redef]
-        """A model as Keras trains it."""
-
+    from keras_tcl.training.jax_parallel import ParallelModel
 
 __all__ = ["ParallelModel"]

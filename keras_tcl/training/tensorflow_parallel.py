@@ -11,14 +11,16 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from keras_tcl.distribution import tensorflow_replicas as replicas
 from keras_tcl.distribution.replicas import (
     check_reduction,
     check_shard,
+    have_first_report,
     seeds_of,
-    serves_in,
 )
+from keras_tcl.training import fingerprint
 from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
 
 # The replicas of one process are threads of it.
@@ -42,17 +44,10 @@ class ParallelModel(FixedKeras):
         process = replicas.process_of(self.distribute_strategy)
         check_shard(x, process)
         check_shard(given.get("validation_data"), process)
-        if not process.is_first:
-            given["verbose"] = 0
-        callbacks = given.get("callbacks")
-        begin = _Begin()
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            begin.set_model(self)
-            callbacks.append(begin)
-        else:
-            callbacks = keras.tree.flatten(callbacks or [])
-            here = [c for c in callbacks if serves_in(process, c)]
-            given["callbacks"] = [*here, begin]
+        if process.count > 1:
+            facts = fingerprint.of_fit(self, given)
+            replicas.same("settings", facts, self.distribute_strategy)
+        have_first_report(given, process, self, _BeginAndEnd())
         return super().fit(**given)
 
     def evaluate(
@@ -111,8 +106,8 @@ class ParallelModel(FixedKeras):
             )
 
 
-class _Begin(keras.callbacks.Callback):
-    """Has each replica draw random numbers of its own.
+class _BeginAndEnd(keras.callbacks.Callback):
+    """Has each replica draw random numbers of its own, and agree at the end.
 
     It comes after callbacks that load the seeds.
     """
@@ -121,6 +116,13 @@ class _Begin(keras.callbacks.Callback):
         if self.model._replicas > 1:
             strategy = self.model.distribute_strategy
             replicas.set_apart(seeds_of(self.model), strategy)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self.model._replicas > 1:
+            # Moving statistics: read, they are the mean; so is each from here.
+            for variable in self.model.non_trainable_variables:
+                if "float" in variable.dtype:
+                    variable.assign(ops.copy(variable.value))
 
 
 def _check_accumulation(optimizer: Any) -> None:

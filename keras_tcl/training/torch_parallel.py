@@ -20,7 +20,7 @@ import torch
 from keras_tcl import inputs
 from keras_tcl.distribution import replicas, torch_step
 from keras_tcl.distribution import torch_processes as processes
-from keras_tcl.distribution.parts import Parts, divided
+from keras_tcl.distribution.parts import share
 from keras_tcl.distribution.process import SEEDS_APART, Process
 from keras_tcl.training import fingerprint
 from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
@@ -40,28 +40,13 @@ class ParallelModel(FixedKeras):
             return super().fit(x, y, *args, **kwargs)
         given = arguments_of("fit", self, x, y, *args, **kwargs)
         replicas.check_reduction(self.loss)
+        process = Process(processes.index(), processes.count())
+        seed = processes.from_first(random.getrandbits(31))
         shuffles = given.get("shuffle", True)
         given["shuffle"] = False  # Keras would, in each process by itself.
-        _share(given, shuffles)
-        facts = fingerprint.of_data(given["x"])
-        facts["epochs"] = given.get("epochs", 1)
-        validation = given.get("validation_data")
-        if validation is not None:
-            of_data = fingerprint.of_data(validation)
-            facts |= {f"validation: {k}": v for k, v in of_data.items()}
-        processes.same("settings", fingerprint.of_model(self) | facts)
-        process = Process(processes.index(), processes.count())
-        if not process.is_first:
-            given["verbose"] = 0
-        callbacks = given.get("callbacks")
-        begin = _Begin()
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            begin.set_model(self)
-            callbacks.append(begin)
-        else:
-            callbacks = keras.tree.flatten(callbacks or [])
-            here = [c for c in callbacks if replicas.serves_in(process, c)]
-            given["callbacks"] = [*here, begin]
+        share(given, process, seed if shuffles else None)
+        processes.same("settings", fingerprint.of_fit(self, given))
+        replicas.have_first_report(given, process, self, _Begin())
         with self._pass():
             return super().fit(**given)
 
@@ -72,7 +57,8 @@ class ParallelModel(FixedKeras):
             return super().evaluate(x, y, *args, **kwargs)
         given = arguments_of("evaluate", self, x, y, *args, **kwargs)
         if not self._passes:  # Not that of a `fit`.
-            _share(given)
+            process = Process(processes.index(), processes.count())
+            share(given, process, None)
             processes.same("settings", fingerprint.of_data(given["x"]))
             processes.take_from_first([v.value for v in self.variables])
         if processes.index():
@@ -174,33 +160,6 @@ class _Begin(keras.callbacks.Callback):
         for seed in replicas.seeds_of(self.model):
             # Another augmentation of what is another sample.
             seed.value.data[0] += SEEDS_APART * processes.index()
-
-
-def _share(given: dict[str, Any], shuffles: bool = False) -> None:
-    """Make this process's part of the data that `fit` was given.
-
-    Raises:
-        ValueError: If they cannot be divided, or are those of all.
-    """
-    process = Process(processes.index(), processes.count())
-    batch_size = given.pop("batch_size", None)
-    x = given["x"]
-    if inputs.is_array(keras.tree.flatten(x)[0]):
-        arrays = (x, given.pop("y", None), given.pop("sample_weight", None))
-        fraction = given.pop("validation_split", 0.0)
-        if fraction and given.get("validation_data") is None:
-            arrays, given["validation_data"] = divided(arrays, fraction)
-        seed = random.getrandbits(31) if shuffles else None
-        seed = processes.from_first(seed)
-        given["x"] = Parts(arrays, batch_size, process, seed)
-    replicas.check_shard(given["x"], process)
-    validation = given.get("validation_data")
-    if isinstance(validation, (tuple, list)):
-        size = given.pop("validation_batch_size", None) or batch_size
-        arrays = (*validation, None)[:3]
-        given["validation_data"] = Parts(arrays, size, process)
-    elif validation is not None:
-        replicas.check_shard(validation, process)
 
 
 def _check_alike(rows: list[list[int]]) -> None:

@@ -29,16 +29,8 @@ def run(folder, count=1, timeout=240, changes=None, **settings):
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
     processes = []
-    for index in range(count):
-        environment = {}
-        if count > 1:
-            environment = {
-                "KERAS_DISTRIBUTION_JOB_ADDRESSES": ",".join(addresses),
-                "KERAS_DISTRIBUTION_NUM_PROCESSES": str(count),
-                "KERAS_DISTRIBUTION_PROCESS_ID": str(index),
-            }
+    for index, environment in enumerate(variables(count)):
         given = settings | ((changes or {}) if index == 1 else {})
         given["output"] = str(folder / f"{index}.npz")
         text = str(folder / f"{index}.txt")
@@ -56,6 +48,21 @@ def run(folder, count=1, timeout=240, changes=None, **settings):
     return [
         (process.exitcode, (folder / f"{i}.txt").read_text(), read(folder, i))
         for i, process in enumerate(processes)
+    ]
+
+
+def variables(count):
+    """Of each of `count` processes, what the environment is to say."""
+    if count == 1:
+        return [{}]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+    return [
+        {
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES": ",".join(addresses),
+            "KERAS_DISTRIBUTION_NUM_PROCESSES": str(count),
+            "KERAS_DISTRIBUTION_PROCESS_ID": str(index),
+        }
+        for index in range(count)
     ]
 
 

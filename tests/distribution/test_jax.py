@@ -1,4 +1,4 @@
-"""JAX: four devices of one process train as one does."""
+"""JAX: several devices, and several processes, train as one device does."""
 
 import keras
 import pytest
@@ -18,3 +18,9 @@ def test_a_batch_is_that_of_all_devices(tmp_path):
     assert found[0]["history"]["loss"] == pytest.approx(
         found[1]["history"]["loss"], rel=1e-4
     )
+
+
+def test_a_last_batch_that_processes_cannot_share_is_refused(tmp_path):
+    for code, text, _ in launch.run(tmp_path, 2, size=19):
+        assert code == 1
+        assert "the last one has 3 of 19 examples" in text.splitlines()[-1]

@@ -10,7 +10,13 @@ import keras
 import numpy as np
 import pytest
 
+import keras_tcl
 from tests.distribution import launch, training
+
+if keras.config.backend() == "tensorflow":
+    import tensorflow as tf
+
+    from keras_tcl.distribution import tensorflow_replicas
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,12 +45,13 @@ pytestmark = [
 )
 def test_a_batch_is_that_of_all_replicas(tmp_path, replicas, settings):
     found = launch.on_devices(tmp_path, [1, replicas], **settings)
-    assert launch.difference(*found) < 1e-5
+    one, other = found
+    assert launch.difference(one, other) < 1e-5
     for name in ("history", "results"):
-        assert list(found[0][name]) == list(found[1][name])
-        for key, value in found[0][name].items():
-            np.testing.assert_allclose(value, found[1][name][key], 1e-4)
-    np.testing.assert_array_equal(found[0]["timesteps"], found[1]["timesteps"])
+        assert list(one[name]) == list(other[name])
+        for key, value in one[name].items():
+            np.testing.assert_allclose(value, other[name][key], 1e-4)
+    np.testing.assert_array_equal(one["timesteps"], other["timesteps"])
 
 
 def test_what_is_beside_fit(tmp_path):
@@ -76,3 +83,24 @@ def test_what_is_beside_fit(tmp_path):
     assert found["shapes"] == [[16, 8, 8, 1]] * 2
     assert not found["augmented_alike"]
     assert "NaN or infinite" in found["nan"]
+
+
+def test_one_address_of_several_processes_is_refused(monkeypatch):
+    variables = {
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": "1234",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="TF_CONFIG.*for 2 processes"):
+        keras_tcl.distribution.data_parallel()
+
+
+def test_a_batch_in_parts():
+    numbers = tf.data.Dataset.range(7).batch(4)
+    pairs = tf.data.Dataset.zip(numbers, numbers)
+    parts = tensorflow_replicas.divided(pairs, 3)
+    found = [x.numpy().tolist() for x, _ in parts]
+    assert found == [[0], [1], [2, 3], [4], [5], [6]]

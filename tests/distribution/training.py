@@ -152,11 +152,10 @@ def batches(x, y, settings, process):
 
 def spoilt(fault, process, x, y, settings):
     """Data or a death of process 1 that the others must be told of."""
+    x = x.astype("float32") if fault == "nan" else x.copy()
     if process.index != 1:
         return x, y
-    x = x.copy()
     if fault == "nan":
-        x = x.astype("float32")
         x[-1] = float("nan")
     elif fault == "data":
         y = y[::-1].copy()

@@ -51,7 +51,9 @@ def sizes(value):
 
 
 def value_range(value):
-    return is_interval(value) and value[0] != value[1]
+    if not is_interval(value) or value[1] - value[0] < 1e-30:
+        return False
+    return max(map(abs, value)) <= 1e30
 
 
 # Class, argument, what is accepted, what is drawn.
