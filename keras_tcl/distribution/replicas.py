@@ -6,7 +6,7 @@ array, whatever devices it lies on.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -97,10 +97,11 @@ def check_shard(data: Any, process: Process) -> None:
         )
 
 
-def have_first_report(
+@contextlib.contextmanager
+def first_reports(
     given: dict[str, Any], process: Process, model: keras.Model, *last: Any
-) -> None:
-    """Have the first process write and report, of what `fit` was given.
+) -> Iterator[None]:
+    """Within, of what `fit` was given, the first process writes and reports.
 
     Args:
         given: Arguments of `fit` by name, which are changed.
@@ -111,17 +112,23 @@ def have_first_report(
     if not process.is_first:
         given["verbose"] = 0
     callbacks = given.get("callbacks")
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        for callback in last:
-            callback.set_model(model)
-            callbacks.append(callback)
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = [
+            callback
+            for callback in keras.tree.flatten(callbacks or [])
+            if process.is_first or not isinstance(callback, _WRITERS)
+        ]
+        given["callbacks"] = [*callbacks, *last]
+        yield
         return
-    callbacks = [
-        callback
-        for callback in keras.tree.flatten(callbacks or [])
-        if process.is_first or not isinstance(callback, _WRITERS)
-    ]
-    given["callbacks"] = [*callbacks, *last]
+    for callback in last:
+        callback.set_model(model)
+    before = callbacks.callbacks
+    callbacks.callbacks = [*before, *last]
+    try:
+        yield
+    finally:
+        callbacks.callbacks = before
 
 
 def seeds_of(model: keras.Model) -> list[Any]:

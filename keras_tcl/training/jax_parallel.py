@@ -31,8 +31,8 @@ class ParallelModel(FixedKeras):
         _check_last_batch(given["x"], process)
         _check_last_batch(given.get("validation_data"), process)
         jax_devices.same("settings", fingerprint.of_fit(self, given))
-        replicas.have_first_report(given, process, self)
-        return super().fit(**given)
+        with replicas.first_reports(given, process, self):
+            return super().fit(**given)
 
     def evaluate(
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any

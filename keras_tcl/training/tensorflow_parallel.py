@@ -17,7 +17,7 @@ from keras_tcl.distribution import tensorflow_replicas as replicas
 from keras_tcl.distribution.replicas import (
     check_reduction,
     check_shard,
-    have_first_report,
+    first_reports,
     seeds_of,
 )
 from keras_tcl.training import fingerprint
@@ -40,6 +40,8 @@ class ParallelModel(FixedKeras):
     def fit(
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
+        if self._replicas == 1:
+            return super().fit(x, y, *args, **kwargs)
         given = arguments_of("fit", self, x, y, *args, **kwargs)
         process = replicas.process_of(self.distribute_strategy)
         check_shard(x, process)
@@ -47,12 +49,14 @@ class ParallelModel(FixedKeras):
         if process.count > 1:
             facts = fingerprint.of_fit(self, given)
             replicas.same("settings", facts, self.distribute_strategy)
-        have_first_report(given, process, self, _BeginAndEnd())
-        return super().fit(**given)
+        with first_reports(given, process, self, _BeginAndEnd()):
+            return super().fit(**given)
 
     def evaluate(
         self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
+        if self._replicas == 1:
+            return super().evaluate(x, y, *args, **kwargs)
         given = arguments_of("evaluate", self, x, y, *args, **kwargs)
         process = replicas.process_of(self.distribute_strategy)
         check_shard(x, process)
@@ -113,16 +117,14 @@ class _BeginAndEnd(keras.callbacks.Callback):
     """
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self.model._replicas > 1:
-            strategy = self.model.distribute_strategy
-            replicas.set_apart(seeds_of(self.model), strategy)
+        strategy = self.model.distribute_strategy
+        replicas.set_apart(seeds_of(self.model), strategy)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.model._replicas > 1:
-            # Moving statistics: read, they are the mean; so is each from here.
-            for variable in self.model.non_trainable_variables:
-                if "float" in variable.dtype:
-                    variable.assign(ops.copy(variable.value))
+        # Moving statistics: read, they are the mean; so is each from here.
+        for variable in self.model.non_trainable_variables:
+            if "float" in variable.dtype:
+                variable.assign(ops.copy(variable.value))
 
 
 def _check_accumulation(optimizer: Any) -> None:

@@ -46,8 +46,8 @@ class ParallelModel(FixedKeras):
         given["shuffle"] = False  # Keras would, in each process by itself.
         share(given, process, seed if shuffles else None)
         processes.same("settings", fingerprint.of_fit(self, given))
-        replicas.have_first_report(given, process, self, _Begin())
-        with self._pass():
+        reports = replicas.first_reports(given, process, self, _Begin())
+        with reports, self._pass():
             return super().fit(**given)
 
     def evaluate(

@@ -49,6 +49,8 @@ def main(**given):
         options["callbacks"] = [kill]
     if settings["arrays"]:
         data = {"x": x, "y": y, "batch_size": settings["batch_size"]}
+        made = keras.callbacks.CallbackList([], add_history=True, model=model)
+        options["callbacks"] = made
         history = model.fit(**data, shuffle=False, **options)
     else:
         data = {"x": batches(x, y, settings, process)}
