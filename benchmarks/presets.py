@@ -158,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     options = parser.parse_args(arguments)
     recipe = RECIPES[options.name]
+    version = commit()  # Before results are written into the tree.
     if options.epochs:
         recipe = dataclasses.replace(recipe, epochs=options.epochs)
     splits = ("train[:90%]", "train[90%:]") if options.hold_out else None
@@ -178,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "name": options.name,
         "tested_on": splits[1] if splits else "test",
         "seconds": round(seconds),
-        "commit": commit(),
+        "commit": version,
         "epochs": recipe.epochs,
         "samples": measured.samples,
         "accuracy": measured.accuracy.round(4).tolist(),
@@ -215,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "recipe": recipe_facts(recipe, model),
         "origin": {
             "command": f"`python -m benchmarks.presets {options.name}`",
-            "commit": commit(),
+            "commit": version,
             "training": f"{seconds:.0f} s",
             "licence": recipe.licence,
         },

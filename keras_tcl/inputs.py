@@ -1,7 +1,7 @@
 """What a network is given: views of samples, whole arrays, what is wrong."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -239,3 +239,38 @@ def _always_within(x: Any, low: float, high: float) -> bool:
 
 def _is_views(x: Any) -> bool:
     return isinstance(x, (tuple, list)) and bool(x) and is_array(x[0])
+
+
+def batches_of(data: Any) -> Iterator[tuple[Any, Any]]:
+    """The batches `(x, y)` of a data set, in tensors of this backend or NumPy.
+
+    (A `tf.data.Dataset` has TensorFlow's, which JAX does not take.)
+    """
+
+    def of_this_backend(x: Any) -> Any:
+        return x if ops.is_tensor(x) else np.asarray(x)
+
+    batches: Iterable[Any] = data
+    if hasattr(data, "read_ahead"):
+        # Ours: by itself, for Keras may be in the middle of a pass over it.
+        batches = data.read_ahead(data.epoch)
+    elif isinstance(data, keras.utils.PyDataset):
+        batches = (data[i] for i in range(data.num_batches))
+    for batch in batches:
+        if isinstance(batch, list):  # A DataLoader's.
+            batch = tuple(batch)
+        batch = keras.tree.map_structure(of_this_backend, batch)
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        yield x, y
+
+
+def batches_of_inputs(x: Any, batch_size: int | None) -> Iterator[Any]:
+    """The inputs of each batch of an array or a data set."""
+    views = as_views(x)
+    if not is_array(views[0]):
+        yield from (batch for batch, _ in batches_of(x))
+        return
+    given = 32 if batch_size is None else batch_size
+    size = checks.integer("batch_size", given)
+    for start in range(0, len(views[0]), size):
+        yield views[0][start : start + size]

@@ -6,14 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_tcl import checks
+from keras_tcl import checks, inputs
 from keras_tcl.analysis.measurement import check_data, network_of, reader
 from keras_tcl.analysis.rates import GROUPINGS, grouped_layers, rates_of
-from keras_tcl.inference.latency import (
-    add_by_latency,
-    batches_of,
-    correct_by_latency,
-)
+from keras_tcl.inference.latency import add_by_latency, correct_by_latency
 from keras_tcl.inference.readout import Readout
 
 
@@ -140,7 +136,7 @@ class LatencyMonitor(keras.callbacks.Callback):
                 (x[i : i + size], y[i : i + size])
                 for i in range(0, len(x), size)
             )
-        return batches_of(data)
+        return inputs.batches_of(data)
 
     def _has_arrays(self) -> bool:
         return isinstance(self.validation_data, (tuple, list))

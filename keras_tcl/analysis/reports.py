@@ -18,7 +18,6 @@ from keras_tcl.analysis.report_plot import plot_report
 from keras_tcl.graph import LOGITS
 from keras_tcl.inference.latency import (
     add_by_latency,
-    batches_of,
     class_ids,
     correct_by_latency,
 )
@@ -233,7 +232,7 @@ def _answers(
         yield readout.predict(x, batch_size), y
         return
     length = getattr(x, "num_batches", None)
-    for images, labels in shown(batches_of(x), "report", length):
+    for images, labels in shown(inputs.batches_of(x), "report", length):
         yield readout.predict_on_batch(images), labels
 
 

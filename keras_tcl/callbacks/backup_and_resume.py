@@ -16,6 +16,7 @@ from keras_tcl.callbacks.checkpoint_files import CheckpointFiles, State
 from keras_tcl.callbacks.identity import difference, identity
 from keras_tcl.callbacks.running_fit import RunningFit
 from keras_tcl.data import Batches
+from keras_tcl.distribution import replicas
 
 
 class BackupAndResume(keras.callbacks.Callback):
@@ -139,7 +140,9 @@ class BackupAndResume(keras.callbacks.Callback):
         if optimizer is not None and not optimizer.built:
             optimizer.build(self.model.trainable_variables)
         self._identity = identity(self.model, self._data)
-        process = (0, 1) if self._data is None else self._data.shard
+        process: tuple[int, int] = replicas.process()
+        if self._data is not None and process == (0, 1):
+            process = self._data.shard
         self._files = CheckpointFiles(self.backup_dir, process)
         self._files.delete_unfinished()
         self._epoch, self._begun_at, self._step = 0, 0, 0

@@ -38,6 +38,11 @@ def process() -> Process:
     return Process(jax.process_index(), jax.process_count())
 
 
+def count() -> int:
+    """How many devices all processes have."""
+    return jax.device_count()
+
+
 def from_first(number: int) -> int:
     """The first process's number."""
     return int(multihost_utils.broadcast_one_to_all(number))

@@ -69,7 +69,8 @@ def share(given: dict[str, Any], process: Process, seed: int | None) -> None:
     Args:
         given: Arguments by name, which are changed.
         process: Which part.
-        seed: Integer, that of an order of arrays; `None` for none.
+        seed: Integer, that of an order of arrays where they are shuffled;
+            `None` for none.
 
     Raises:
         ValueError: If arrays cannot be divided, or a data set is the part of
@@ -85,6 +86,8 @@ def share(given: dict[str, Any], process: Process, seed: int | None) -> None:
         fraction = given.pop("validation_split", 0.0)
         if fraction and given.get("validation_data") is None:
             arrays, given["validation_data"] = divided(arrays, fraction)
+        shuffles = given.pop("shuffle", True)
+        seed = seed if shuffles else None
         given["x"] = Parts(arrays, batch_size, process, seed)
     replicas.check_shard(given["x"], process)
     validation = given.get("validation_data")

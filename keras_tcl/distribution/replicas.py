@@ -82,6 +82,20 @@ def check_reduction(loss: Any) -> None:
             f"mean over its samples: `reduction` one of {_REDUCTIONS}. "
             f"Received: reduction={reduction!r} of the loss {loss!r}."
         )
+    ignored = getattr(loss, "ignore_class", None)
+    if ignored is not None:
+        raise ValueError(
+            "In several processes or replicas, the loss of a batch must be a "
+            "mean over all of its samples, and this one is a mean over those "
+            "of other classes: leave them out of the data. Received: "
+            f"ignore_class={ignored} of the loss {loss!r}."
+        )
+
+
+def keep_order(given: dict[str, Any]) -> None:
+    """Have `fit` not shuffle the batches of which each process has a part."""
+    if shard_of(given["x"]):
+        given["shuffle"] = False
 
 
 def check_shard(data: Any, process: Process) -> None:
@@ -111,29 +125,56 @@ def first_reports(
     """
     if not process.is_first:
         given["verbose"] = 0
-    callbacks = given.get("callbacks")
-    if not isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = [
-            callback
-            for callback in keras.tree.flatten(callbacks or [])
-            if process.is_first or not isinstance(callback, _WRITERS)
-        ]
-        given["callbacks"] = [*callbacks, *last]
+    callbacks: Any = given.get("callbacks")
+    is_list = isinstance(callbacks, keras.callbacks.CallbackList)
+    before = callbacks.callbacks if is_list else callbacks
+    before = keras.tree.flatten(before or [])
+    if process.count > 1 and BACKEND != "torch":
+        _refuse_backup(before)
+    here = [
+        callback
+        for callback in before
+        if process.is_first or not isinstance(callback, _WRITERS)
+    ]
+    if not is_list:
+        given["callbacks"] = [*here, *last]
         yield
         return
     for callback in last:
         callback.set_model(model)
-    before = callbacks.callbacks
-    callbacks.callbacks = [*before, *last]
+    callbacks.callbacks = [*here, *last]
     try:
         yield
     finally:
         callbacks.callbacks = before
 
 
+def _refuse_backup(callbacks: list[Any]) -> None:
+    kind = keras.callbacks.BackupAndRestore
+    if any(isinstance(callback, kind) for callback in callbacks):
+        raise ValueError(
+            "`keras.callbacks.BackupAndRestore` would restore one of several "
+            "processes alone. Use `keras_tcl.callbacks.BackupAndResume`."
+        )
+
+
 def seeds_of(model: keras.Model) -> list[Any]:
     """The states of a model's random numbers, each `[seed, draws]`."""
     return [v for v in model.variables if v.name == "seed_generator_state"]
+
+
+def are_in_step() -> bool:
+    """Whether TensorFlow's replicas are in a step together."""
+    return BACKEND == "tensorflow" and tensorflow_replicas.context() is not None
+
+
+def process() -> Process:
+    """Which of the processes that train together this one is."""
+    if BACKEND == "torch":
+        return Process(torch_processes.index(), torch_processes.count())
+    if BACKEND == "tensorflow":
+        return tensorflow_replicas.process()
+    return jax_devices.process() if BACKEND == "jax" else Process()
 
 
 def are_processes() -> bool:

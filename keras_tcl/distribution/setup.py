@@ -19,7 +19,7 @@ def data_parallel() -> Process:
 
     On TensorFlow and JAX, the devices are the GPUs, or the CPUs that the
     backend was told to show. A distribution or strategy that is set already
-    stays.
+    stays, in one process.
 
     Each process is told by the environment which one it is: by `torchrun`
     on PyTorch, by TF_CONFIG, or by Keras' variables

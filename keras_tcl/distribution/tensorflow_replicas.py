@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
-import zlib
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from keras_tcl.distribution.process import (
     SEEDS_APART,
@@ -20,6 +21,8 @@ from keras_tcl.distribution.process import (
     check_same,
     from_bytes,
 )
+
+AutoShardPolicy = tf.data.experimental.AutoShardPolicy
 
 
 def start(launched: Launch) -> None:
@@ -37,8 +40,6 @@ def start(launched: Launch) -> None:
         config = {"cluster": {"worker": workers}, "task": task}
         os.environ["TF_CONFIG"] = json.dumps(config)
         strategy: Any = Workers()
-        # Alike in all processes, as `keras.distribution.initialize` does it.
-        keras.utils.set_random_seed(zlib.crc32(repr(workers).encode()))
     else:
         found = tf.config.list_logical_devices
         devices = [device.name for device in found("GPU") or found("CPU")]
@@ -47,6 +48,10 @@ def start(launched: Launch) -> None:
         strategy = tf.distribute.MirroredStrategy(devices)
     # For good, and not within a block: the script is that of one device.
     tf.distribute.experimental_set_strategy(strategy)
+    if launched.process.count > 1:
+        # Alike in all processes, as `keras.distribution.initialize` does it.
+        (seed, *_) = _of_each(np.array([random.getrandbits(31)]), strategy)
+        keras.utils.set_random_seed(int(seed[0]))
 
 
 class Workers(tf.distribute.MultiWorkerMirroredStrategy):
@@ -59,8 +64,8 @@ class Workers(tf.distribute.MultiWorkerMirroredStrategy):
         self, dataset: Any, options: Any = None
     ) -> Any:
         policy = dataset.options().experimental_distribute.auto_shard_policy
-        if policy not in (None, tf.data.experimental.AutoShardPolicy.AUTO):
-            # Arrays, of which each process has all.
+        if policy in (AutoShardPolicy.DATA, AutoShardPolicy.FILE):
+            # Such as arrays, of which each process has all.
             return super().experimental_distribute_dataset(dataset, options)
         replicas = len(self.extended.worker_devices)
         parts = divided(dataset, replicas) if replicas > 1 else dataset
@@ -75,11 +80,12 @@ class Workers(tf.distribute.MultiWorkerMirroredStrategy):
         return super().reduce(reduce_op, value, axis)
 
 
-def process_of(strategy: Any) -> Process:
-    """Which of a strategy's processes this one is."""
-    cluster = getattr(strategy, "cluster_resolver", None)
-    if cluster is None or not isinstance(strategy, Workers):
+def process() -> Process:
+    """Which of the processes of the strategy this one is."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, Workers):
         return Process()
+    cluster = strategy.cluster_resolver
     workers = cluster.cluster_spec().num_tasks("worker")
     return Process(cluster.task_id, workers)
 
@@ -155,22 +161,39 @@ def set_apart(seeds: list[Any], strategy: Any) -> None:
     strategy.run(tf.function(assign))
 
 
+def average(variables: list[Any], share: Any) -> None:
+    """Make variables, of which each replica has its own, their mean.
+
+    Weighed by the replicas' shares of the batch.
+    """
+    values = [ops.convert_to_tensor(v) for v in variables]
+    values = [x * tf.cast(share, x.dtype) for x in values]
+    for variable, mean in zip(
+        variables, context().all_reduce("SUM", values), strict=True
+    ):
+        variable.assign(mean)
+
+
 def same(what: str, facts: dict[str, Any], strategy: Any) -> None:
     """Raise a ValueError in every process if one has other facts."""
-    own = as_bytes(facts)
-    replicas = len(strategy.extended.worker_devices)
+    everyone = _of_each(as_bytes(facts), strategy)
+    check_same(what, [from_bytes(theirs) for theirs in everyone])
+
+
+def _of_each(numbers: np.ndarray, strategy: Any) -> list[np.ndarray]:
+    """The integers of each process."""
 
     def gather() -> Any:
         found = context()
-        sizes = found.all_gather(tf.constant([len(own)]), axis=0)
-        return sizes, found.all_gather(tf.constant(own), axis=0)
+        sizes = found.all_gather(tf.constant([len(numbers)]), axis=0)
+        return sizes, found.all_gather(tf.constant(numbers), axis=0)
 
     sizes, everyone = (
         strategy.experimental_local_results(x)[0].numpy()
         for x in strategy.run(tf.function(gather))
     )
     parts = np.split(everyone, np.cumsum(sizes)[:-1])
-    check_same(what, [from_bytes(part) for part in parts[::replicas]])
+    return parts[:: len(strategy.extended.worker_devices)]
 
 
 def of_all_processes(numbers: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The statistics of batch normalizations, estimated anew."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,7 +9,6 @@ import numpy as np
 from keras import ops
 
 from keras_tcl import checks, graph, inputs
-from keras_tcl.inference.latency import batches_of
 from keras_tcl.inference.readout import Readout
 from keras_tcl.layers import EachStep
 
@@ -47,7 +46,9 @@ def calibrate(
     keys = {id(layer): key for key, layer in layers.items()}
     readout = Readout(network, lambda network, x: _moments(network, x, keys))
     seen: dict[str, list[Any]] = {key: [] for key in layers}
-    for batch in itertools.islice(_inputs_of(x, batch_size), batches):
+    for batch in itertools.islice(
+        inputs.batches_of_inputs(x, batch_size), batches
+    ):
         check(batch)
         for key, moments in readout.predict_on_batch(batch).items():
             seen[key] += moments
@@ -119,15 +120,3 @@ def _pooled(layer: Any, seen: list[Any]) -> tuple[np.ndarray, np.ndarray]:
             "values: the weights have diverged. Nothing has changed."
         )
     return mean, variance
-
-
-def _inputs_of(x: Any, batch_size: int | None) -> Iterator[Any]:
-    """The inputs of each batch of an array or a data set."""
-    views = inputs.as_views(x)
-    if not inputs.is_array(views[0]):
-        yield from (batch for batch, _ in batches_of(x))
-        return
-    given = 32 if batch_size is None else batch_size
-    size = checks.integer("batch_size", given)
-    for start in range(0, len(views[0]), size):
-        yield views[0][start : start + size]

@@ -4,7 +4,7 @@ A network in inference is causal: what it does in the first t steps does not
 depend on how many follow. So one pass over T steps knows every latency.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -61,7 +61,7 @@ def evaluate_timesteps(
         batches = [(readout.predict(x, batch_size), y)]
     else:
         length = getattr(x, "num_batches", None)
-        pairs = shown(batches_of(x), "accuracy at every latency", length)
+        pairs = shown(inputs.batches_of(x), "accuracy at every latency", length)
         batches = ((readout.predict_on_batch(x), y) for x, y in pairs)
     correct, total = np.zeros(0), 0
     for logits, labels in batches:
@@ -89,29 +89,6 @@ def add_by_latency(sums: np.ndarray, more: np.ndarray) -> np.ndarray:
             "by themselves, or bring all to one T."
         )
     return sums + more
-
-
-def batches_of(data: Any) -> Iterator[tuple[Any, Any]]:
-    """The batches `(x, y)` of a data set, in tensors of this backend or NumPy.
-
-    (A `tf.data.Dataset` has TensorFlow's, which JAX does not take.)
-    """
-
-    def of_this_backend(x: Any) -> Any:
-        return x if ops.is_tensor(x) else np.asarray(x)
-
-    batches: Iterable[Any] = data
-    if hasattr(data, "read_ahead"):
-        # Ours: by itself, for Keras may be in the middle of a pass over it.
-        batches = data.read_ahead(data.epoch)
-    elif isinstance(data, keras.utils.PyDataset):
-        batches = (data[i] for i in range(data.num_batches))
-    for batch in batches:
-        if isinstance(batch, list):  # A DataLoader's.
-            batch = tuple(batch)
-        batch = keras.tree.map_structure(of_this_backend, batch)
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        yield x, y
 
 
 def correct_by_latency(logits: np.ndarray, labels: Any) -> np.ndarray:

@@ -110,6 +110,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
             moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
 
+    def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        mean, variance = super()._moments(inputs, mask)
+        if not replicas.are_in_step():
+            return mean, variance
+        # One of several replicas may have no sample of a small batch.
+        is_empty = ops.equal(ops.size(inputs), 0)
+        moving_mean = ops.cast(self.moving_mean, mean.dtype)
+        moving_variance = ops.cast(self.moving_variance, variance.dtype)
+        return (
+            ops.where(is_empty, moving_mean, mean),
+            ops.where(is_empty, moving_variance, variance),
+        )
+
     @staticmethod
     def _in_float32(variable: Any) -> Any:
         return None if variable is None else ops.cast(variable, "float32")

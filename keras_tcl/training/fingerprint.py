@@ -8,14 +8,28 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_tcl import inputs
+
+_SETTINGS = (
+    "batch_size",
+    "class_weight",
+    "epochs",
+    "initial_epoch",
+    "steps_per_epoch",
+    "validation_freq",
+    "validation_split",
+    "validation_steps",
+)
 # Samples of large arrays that are looked at.
 _LOOKED_AT = 64
 
 
 def of_fit(model: keras.Model, given: dict[str, Any]) -> dict[str, Any]:
     """Facts about a compiled model and what its `fit` is given, by name."""
-    facts = {**of_model(model), **of_data(given["x"])}
-    facts["epochs"] = given.get("epochs", 1)
+    arrays = [given["x"], given.get("y"), given.get("sample_weight")]
+    is_array = inputs.is_array(keras.tree.flatten(given["x"])[0])
+    facts = {**of_model(model), **of_data(arrays if is_array else given["x"])}
+    facts |= {name: given[name] for name in _SETTINGS if name in given}
     validation = given.get("validation_data")
     if validation is not None:
         of_validation = of_data(validation)
@@ -27,24 +41,26 @@ def of_model(model: keras.Model) -> dict[str, Any]:
     """Facts about a compiled model."""
     variables = [(v.path, tuple(v.shape), v.dtype) for v in model.variables]
     optimizer = getattr(model, "optimizer", None)
-    settings = optimizer.get_config() if optimizer else {}
     return {
         "variables": f"{len(variables)} ({_short(repr(variables))})",
         "trainable variables": len(model.trainable_variables),
-        "loss": repr(_named(getattr(model, "loss", None))),
-        "optimizer": f"{type(optimizer).__name__} "
-        f"{json.dumps(settings, default=str, sort_keys=True)}",
+        "loss": _config_of(getattr(model, "loss", None)),
+        "optimizer": _config_of(optimizer),
     }
 
 
 def of_data(data: Any) -> dict[str, Any]:
     """Facts about a data set, of which this process has its part."""
-    try:
-        facts: dict[str, Any] = {"number of batches": len(data)}
-    except TypeError:
-        facts = {}
-    if hasattr(data, "arrays"):  # Those of all, of `Parts`.
-        arrays = keras.tree.flatten(data.arrays)
+    if isinstance(data, (list, tuple)):
+        facts: dict[str, Any] = {}
+    else:
+        try:
+            facts = {"number of batches": len(data)}
+        except TypeError:
+            facts = {}
+    arrays = getattr(data, "arrays", data)  # Those of all, of `Parts`.
+    if isinstance(arrays, (list, tuple)):
+        arrays = [x for x in keras.tree.flatten(arrays) if x is not None]
         facts["data"] = _short(b"".join(map(_glance, arrays)))
         facts["data types"] = [str(x.dtype) for x in arrays]
     elif hasattr(data, "source"):
@@ -63,9 +79,18 @@ def _glance(x: Any) -> bytes:
     return repr(x.shape).encode() + ops.convert_to_numpy(shown).tobytes()
 
 
-def _named(loss: Any) -> Any:
-    # A function's address differs from process to process.
-    return getattr(loss, "__name__", loss)
+def _config_of(item: Any) -> str:
+    """A loss or an optimizer, in words that no process has alone."""
+    if not hasattr(item, "get_config"):
+        return _name_of(item)
+    # An address in memory differs from process to process.
+    config = json.dumps(item.get_config(), default=_name_of, sort_keys=True)
+    return f"{type(item).__name__} {config}"
+
+
+def _name_of(item: Any) -> str:
+    named = isinstance(item, str) or hasattr(item, "__name__")
+    return getattr(item, "__name__", item) if named else type(item).__name__
 
 
 def _short(content: str | bytes) -> str:

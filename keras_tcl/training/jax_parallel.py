@@ -7,6 +7,8 @@ that of one device. What is left to do is to divide data among processes.
 import random
 from typing import Any
 
+import keras
+
 from keras_tcl.distribution import jax_devices, replicas
 from keras_tcl.distribution.parts import share
 from keras_tcl.distribution.process import Process
@@ -25,12 +27,8 @@ class ParallelModel(FixedKeras):
             return super().fit(x, y, *args, **kwargs)
         given = arguments_of("fit", self, x, y, *args, **kwargs)
         seed = jax_devices.from_first(random.getrandbits(31))
-        shuffles = given.get("shuffle", True)
-        given["shuffle"] = False  # Keras would, in each process by itself.
-        share(given, process, seed if shuffles else None)
-        _check_last_batch(given["x"], process)
-        _check_last_batch(given.get("validation_data"), process)
-        jax_devices.same("settings", fingerprint.of_fit(self, given))
+        self._share(given, process, seed)
+        replicas.keep_order(given)
         with replicas.first_reports(given, process, self):
             return super().fit(**given)
 
@@ -41,25 +39,42 @@ class ParallelModel(FixedKeras):
         if process.count == 1:
             return super().evaluate(x, y, *args, **kwargs)
         given = arguments_of("evaluate", self, x, y, *args, **kwargs)
-        share(given, process, None)
-        _check_last_batch(given["x"], process)
+        self._share(given, process)
         if not process.is_first:
             given["verbose"] = 0
         return super().evaluate(**given)
 
+    def _share(
+        self, given: dict[str, Any], process: Process, seed: int | None = None
+    ) -> None:
+        """Make the data that of this process, if all have the same."""
+        if keras.distribution.distribution() is None:
+            raise ValueError(
+                f"{process.count} processes have no distribution, and would "
+                "train apart: call `keras_tcl.distribution.data_parallel()` "
+                "before anything is made."
+            )
+        share(given, process, seed)
+        _check_batches(given["x"])
+        _check_batches(given.get("validation_data"))
+        jax_devices.same("settings", fingerprint.of_fit(self, given))
 
-def _check_last_batch(data: Any, process: Process) -> None:
-    """Raise a ValueError if processes would have unequal parts of a batch."""
+
+def _check_batches(data: Any) -> None:
+    """Raise a ValueError if devices would have unequal parts of a batch."""
     size = getattr(data, "size", None)  # Of `Parts`.
     if hasattr(data, "source"):
         size = len(data.source)
-    if size is None or getattr(data, "drop_remainder", False):
+    if size is None:
         return
     rest = size % data.batch_size
-    if rest % process.count:
+    if getattr(data, "drop_remainder", False):
+        rest = 0
+    devices = jax_devices.count()
+    if data.batch_size % devices or rest % devices:
         raise ValueError(
-            "On JAX, processes must have equal parts of every batch, and the "
-            f"last one has {rest} of {size} examples for {process.count} "
-            "processes: choose another `batch_size`, or read the data with "
-            f"`drop_remainder=True`. Received: batch_size={data.batch_size}."
+            "On JAX, the devices of several processes must have equal parts of "
+            f"every batch. Received: batch_size={data.batch_size}, and a last "
+            f"batch of {rest}, for {devices} devices. Choose another "
+            "`batch_size`, or read the data with `drop_remainder=True`."
         )

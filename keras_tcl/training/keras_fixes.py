@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl.distribution import replicas
 from keras_tcl.progress import on_terminal
+from keras_tcl.training.local import LocalModel
 
 _KINDS = (
     "trainable_variables",
@@ -24,7 +24,7 @@ _KINDS = (
 _PASSES = ("train", "test", "predict")
 
 
-class FixedKeras(keras.Model):
+class FixedKeras(LocalModel):
     """`keras.Model` without some faults of Keras 3.15.
 
     1. On JAX, Keras takes the values out of the variables while a pass runs,
@@ -49,11 +49,7 @@ class FixedKeras(keras.Model):
     6. TensorFlow and JAX sort the logs of a step by name.
     7. `verbose="auto"` takes any output of a Unix system for a terminal, and
        fills files with progress bars of control characters.
-    8. TensorFlow's replicas each predict all of a batch that
-       `predict_on_batch` is given.
-    9. Saving makes variables and, on TensorFlow, reads such as are sums over
-       processes: where there are several, all would have to save at once.
-    10. `trainable` set after `compile` counts at once on PyTorch, from the next
+    8. `trainable` set after `compile` counts at once on PyTorch, from the next
        `compile` on TensorFlow, and fails on JAX without naming the reason.
     """
 
@@ -61,13 +57,6 @@ class FixedKeras(keras.Model):
     _shapes_of_data: dict[str, list[Any]] = {}
     _wanted_jit_compile: Any = "auto"
     _functions_of_timesteps: dict[Any, list[Any]] = {}
-    _predict_alone: Any = None
-
-    @property
-    def _replicas(self) -> int:
-        """Among how many replicas TensorFlow divides a batch."""
-        strategy = getattr(self, "distribute_strategy", None)
-        return getattr(strategy, "num_replicas_in_sync", 1)
 
     # --- 1 and 2: a pass over data ----------------------------------------
 
@@ -107,12 +96,7 @@ class FixedKeras(keras.Model):
 
     def predict_on_batch(self, x: Any) -> Any:
         with self._alone_on_jax(), self._compiled_for(x, None, "predict"):
-            if self._replicas == 1:
-                return super().predict_on_batch(x)
-            if self._predict_alone is None:
-                self._predict_alone = replicas.compiled(self.predict_step)
-            outputs = self._predict_alone((x,))
-            return keras.tree.map_structure(ops.convert_to_numpy, outputs)
+            return super().predict_on_batch(x)
 
     @contextlib.contextmanager
     def _alone(self, trains: bool = False) -> Iterator[None]:
@@ -233,7 +217,7 @@ class FixedKeras(keras.Model):
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
-    # --- 10: what is trained ------------------------------------------------
+    # --- 8: what is trained ------------------------------------------------
 
     def _check_trainable(self) -> None:
         if self.optimizer is None or not self.optimizer.built:
@@ -256,18 +240,6 @@ class FixedKeras(keras.Model):
         """
         if not self._compile_loss.built:
             self._compile_loss.build(y, y_pred)
-
-    # --- 9: one of several processes saves --------------------------------
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Saves the model, as `keras.Model.save` does."""
-        with replicas.alone():
-            super().save(*args, **kwargs)
-
-    def save_weights(self, *args: Any, **kwargs: Any) -> None:
-        """Saves the weights, as `keras.Model.save_weights` does."""
-        with replicas.alone():
-            super().save_weights(*args, **kwargs)
 
     # --- 4: all weights or none -------------------------------------------
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from keras_tcl.distribution import tensorflow_replicas as replicas
+from keras_tcl.distribution.process import Process
 from keras_tcl.distribution.replicas import (
     check_reduction,
     check_shard,
     first_reports,
+    keep_order,
     seeds_of,
 )
 from keras_tcl.training import fingerprint
@@ -43,13 +44,11 @@ class ParallelModel(FixedKeras):
         if self._replicas == 1:
             return super().fit(x, y, *args, **kwargs)
         given = arguments_of("fit", self, x, y, *args, **kwargs)
-        process = replicas.process_of(self.distribute_strategy)
-        check_shard(x, process)
-        check_shard(given.get("validation_data"), process)
+        process = replicas.process()
+        self._check_processes(given, process)
         if process.count > 1:
-            facts = fingerprint.of_fit(self, given)
-            replicas.same("settings", facts, self.distribute_strategy)
-        with first_reports(given, process, self, _BeginAndEnd()):
+            keep_order(given)
+        with first_reports(given, process, self, _Begin()):
             return super().fit(**given)
 
     def evaluate(
@@ -58,11 +57,19 @@ class ParallelModel(FixedKeras):
         if self._replicas == 1:
             return super().evaluate(x, y, *args, **kwargs)
         given = arguments_of("evaluate", self, x, y, *args, **kwargs)
-        process = replicas.process_of(self.distribute_strategy)
-        check_shard(x, process)
+        process = replicas.process()
+        self._check_processes(given, process)
         if not process.is_first:
             given["verbose"] = 0
         return super().evaluate(**given)
+
+    def _check_processes(self, given: dict[str, Any], process: Process) -> None:
+        """Raise a ValueError if processes were not given what is needed."""
+        if process.count > 1:
+            check_shard(given["x"], process)
+            check_shard(given.get("validation_data"), process)
+            facts = fingerprint.of_fit(self, given)
+            replicas.same("settings", facts, self.distribute_strategy)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         self._refuse_on_replicas("train_on_batch", "fit")
@@ -87,19 +94,27 @@ class ParallelModel(FixedKeras):
         super()._maybe_symbolic_build(iterator, data_batch)
 
     def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        if self._replicas == 1:
+            return super()._get_metrics_result_or_logs(logs)
         # Logs of a step are a mean over replicas, whatever their shares.
         results = self.get_metrics_result()
         return {name: results.get(name, logs[name]) for name in logs}
 
     def train_step(self, data: Any) -> Any:
         context = replicas.context()
-        if context is not None:
-            x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-            size = tf.cast(tf.shape(keras.tree.flatten(x)[0])[0], "float32")
-            share = size / context.all_reduce("SUM", size)
-            # Keras has divided the loss by the number of replicas.
-            _step.factor = share * context.num_replicas_in_sync
-        return super().train_step(data)
+        if context is None:
+            return super().train_step(data)
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        size = tf.cast(tf.shape(keras.tree.flatten(x)[0])[0], "float32")
+        share = size / context.all_reduce("SUM", size)
+        # Keras has divided the loss by the number of replicas.
+        _step.factor = share * context.num_replicas_in_sync
+        logs = super().train_step(data)
+        # Moving statistics, which each replica has moved.
+        variables = self.non_trainable_variables
+        moved = [v for v in variables if "float" in v.dtype]
+        replicas.average(moved, share)
+        return logs
 
     def _refuse_on_replicas(self, method: str, instead: str) -> None:
         if self._replicas > 1:
@@ -110,21 +125,21 @@ class ParallelModel(FixedKeras):
             )
 
 
-class _BeginAndEnd(keras.callbacks.Callback):
-    """Has each replica draw random numbers of its own, and agree at the end.
+class _Begin(keras.callbacks.Callback):
+    """Has each replica draw random numbers of its own.
 
-    It comes after callbacks that load the seeds.
+    It comes after callbacks that load the seeds, some of which do so before
+    the first batch of an epoch.
     """
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        strategy = self.model.distribute_strategy
-        replicas.set_apart(seeds_of(self.model), strategy)
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._is_first = True
 
-    def on_train_end(self, logs: Any = None) -> None:
-        # Moving statistics: read, they are the mean; so is each from here.
-        for variable in self.model.non_trainable_variables:
-            if "float" in variable.dtype:
-                variable.assign(ops.copy(variable.value))
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self._is_first:
+            strategy = self.model.distribute_strategy
+            replicas.set_apart(seeds_of(self.model), strategy)
+            self._is_first = False
 
 
 def _check_accumulation(optimizer: Any) -> None:

@@ -42,9 +42,8 @@ class ParallelModel(FixedKeras):
         replicas.check_reduction(self.loss)
         process = Process(processes.index(), processes.count())
         seed = processes.from_first(random.getrandbits(31))
-        shuffles = given.get("shuffle", True)
-        given["shuffle"] = False  # Keras would, in each process by itself.
-        share(given, process, seed if shuffles else None)
+        share(given, process, seed)
+        replicas.keep_order(given)
         processes.same("settings", fingerprint.of_fit(self, given))
         reports = replicas.first_reports(given, process, self, _Begin())
         with reports, self._pass():

@@ -95,6 +95,7 @@ def read(folder, index):
             "history": history,
             "results": results,
             "timesteps": file["timesteps"],
+            "predicted": file["predicted"],
         }
 
 

@@ -22,12 +22,18 @@ for method in (model.train_on_batch, model.test_on_batch):
     except ValueError as error:
         found[method.__name__] = str(error)
 
+TCL = keras_tcl.losses.TCL
+ignoring = keras.losses.SparseCategoricalCrossentropy(
+    from_logits=True, ignore_class=0
+)
+accumulating = keras.optimizers.SGD(gradient_accumulation_steps=2)
 for name, optimizer, loss in (
-    ("accumulation", keras.optimizers.SGD(gradient_accumulation_steps=2), {}),
-    ("reduction", keras.optimizers.SGD(), {"reduction": "sum"}),
+    ("accumulation", accumulating, TCL()),
+    ("reduction", keras.optimizers.SGD(), TCL(reduction="sum")),
+    ("ignored", keras.optimizers.SGD(), ignoring),
 ):
     try:
-        model.compile(optimizer, keras_tcl.losses.TCL(**loss))
+        model.compile(optimizer, loss)
     except ValueError as error:
         found[name] = str(error)
 
@@ -49,7 +55,13 @@ class Crop(keras_tcl.augmentation.RandomCrop):
 
 model.augmenter = Crop(2)
 alike = np.repeat(x[:1], 16, axis=0)
-model.fit(alike, y, batch_size=16, verbose=0)
+(seed,) = model.augmenter.variables
+start = keras.ops.convert_to_numpy(seed)
+# As a callback that resumes puts it back.
+puts_back = keras.callbacks.LambdaCallback(
+    on_train_batch_begin=lambda batch, logs: seed.assign(start)
+)
+model.fit(alike, y, batch_size=16, verbose=0, callbacks=[puts_back])
 found["shapes"] = [list(view.shape) for view in outputs]
 found["augmented_alike"] = bool(np.array_equal(*outputs))
 

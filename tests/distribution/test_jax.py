@@ -23,4 +23,4 @@ def test_a_batch_is_that_of_all_devices(tmp_path):
 def test_a_last_batch_that_processes_cannot_share_is_refused(tmp_path):
     for code, text, _ in launch.run(tmp_path, 2, size=19):
         assert code == 1
-        assert "the last one has 3 of 19 examples" in text.splitlines()[-1]
+        assert "a last batch of 3, for 2 devices" in text.splitlines()[-1]

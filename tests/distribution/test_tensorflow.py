@@ -54,6 +54,12 @@ def test_a_batch_is_that_of_all_replicas(tmp_path, replicas, settings):
     np.testing.assert_array_equal(one["timesteps"], other["timesteps"])
 
 
+def test_a_replica_without_samples(tmp_path):
+    # The last batch has one sample. Statistics are those of each replica.
+    (found,) = launch.on_devices(tmp_path, [4], size=33, synchronized=False)
+    assert all(np.isfinite(w).all() for w in found["weights"])
+
+
 def test_what_is_beside_fit(tmp_path):
     root = pathlib.Path(__file__).parents[2]
     done = subprocess.run(
@@ -70,6 +76,7 @@ def test_what_is_beside_fit(tmp_path):
     assert "Use `evaluate`" in found["test_on_batch"]
     assert "gradient_accumulation_steps=2" in found["accumulation"]
     assert "reduction='sum'" in found["reduction"]
+    assert "ignore_class=0" in found["ignored"]
     # A batch is predicted once, and calibration sees it once.
     one, other = map(np.asarray, found["predicted"])
     np.testing.assert_allclose(one, other, atol=1e-6)

@@ -65,6 +65,9 @@ def main(**given):
             timesteps=model.evaluate_timesteps(
                 batches(x, y, settings, process)
             ),
+            predicted=model.predict(
+                batches(x, y, settings, process), verbose=0
+            ),
             names=json.dumps(names),
             **{f"w{i}": w for i, w in enumerate(weights)},
         )

@@ -159,10 +159,9 @@ def test_an_own_neuron_is_its_step(shape, seed):
 @calls(
     200,
     name=st.sampled_from(NAMES),
+    # TensorFlow's threads take subnormal numbers for 0.
     values=st.lists(
-        st.floats(width=32, allow_nan=True, allow_infinity=True),
-        min_size=4,
-        max_size=4,
+        st.floats(width=32, allow_subnormal=False), min_size=4, max_size=4
     ),
 )
 def test_spike_is_the_step_function(name, values):

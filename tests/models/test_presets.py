@@ -408,7 +408,7 @@ def test_a_damaged_file_of_the_package(tmp_path):
 
 
 def test_list():
-    assert {"digits", "nmnist"} <= set(SHIPPED)
+    assert {"cifar10", "digits", "nmnist"} <= set(SHIPPED)
     assert list(keras_tcl.list_presets("sew_resnet8")) == list(SHIPPED)
     assert keras_tcl.list_presets("sew_resnet18") == {}
 
