@@ -19,7 +19,7 @@ from tests.generated.test_losses import (
     labels_of,
     value_of,
 )
-from tests.generated.values import anything, is_interval, is_whole
+from tests.generated.values import anything, is_value_range, is_whole
 from tests.kernels import reference
 
 SAMPLES = 4
@@ -405,6 +405,14 @@ def test_images_that_are_none_are_refused(loss, way, kind, seed):
     check_refusal(model, values, way, x, y)
 
 
+def is_shape(value):
+    """Whether it is (H, W, C), or (T or None, H, W, C)."""
+    if not isinstance(value, (list, tuple)) or len(value) not in (3, 4):
+        return False
+    unknown = len(value) == 4 and value[0] is None
+    return all(map(is_whole, value[unknown:]))
+
+
 # Argument of `sew_resnet`, what is accepted.
 DRAWING = [
     ("classes", is_whole),
@@ -414,8 +422,8 @@ DRAWING = [
     ("stem_filters", lambda v: v is None or is_whole(v)),
     ("normalization", lambda v: type(v) is str and v == "batch"),
     ("neuron", lambda v: v is None),
-    ("value_range", lambda v: is_interval(v) and v[0] < v[1]),
-    ("input_shape", lambda v: False),
+    ("value_range", is_value_range),
+    ("input_shape", is_shape),
     (
         "stackwise_num_blocks",
         lambda v: (

@@ -14,6 +14,7 @@ from tests.generated.values import (
     anything,
     is_interval,
     is_number,
+    is_value_range,
     is_whole,
     odd,
     pairs,
@@ -48,12 +49,6 @@ def size(value):
 def sizes(value):
     is_sequence = isinstance(value, (list, tuple))
     return is_sequence and len(value) > 0 and all(map(is_whole, value))
-
-
-def value_range(value):
-    if not is_interval(value) or value[1] - value[0] < 1e-30:
-        return False
-    return max(map(abs, value)) <= 1e30
 
 
 # Class, argument, what is accepted, what is drawn.
@@ -98,9 +93,9 @@ NUMBERS = [
     (Framing, "values", word("count", "binary")),
 ]
 PAIRS = [
-    (layers.PixelNormalization, "value_range", value_range),
+    (layers.PixelNormalization, "value_range", is_value_range),
     (layers.Classifier, "hidden_units", lambda v: v in ([], ()) or sizes(v)),
-    (augmentation.ColorJitter, "value_range", value_range),
+    (augmentation.ColorJitter, "value_range", is_value_range),
     (augmentation.RandomResizedCrop, "scale", lambda v: is_interval(v, 0, 1)),
     (
         augmentation.RandomResizedCrop,

@@ -103,3 +103,10 @@ def is_interval(value, low=-math.inf, high=math.inf, above=-math.inf):
         and all(is_number(end, low, high, above) for end in value)
         and value[0] <= value[1]
     )
+
+
+def is_value_range(value):
+    """Whether pixels can have it: float32 holds what they are scaled by."""
+    if not is_interval(value) or value[1] - value[0] < 1e-30:
+        return False
+    return max(abs(value[0]), abs(value[1])) <= 1e30
