@@ -122,7 +122,9 @@ def check_setting(row, value):
     if is_number(value) and name != "frame_size":
         assert kept == float(value)
     elif name != "frame_size":
-        assert np.all(np.asarray(kept) == np.asarray(value))
+        if not isinstance(value, str) and np.ndim(value):
+            value = np.asarray(value, "float64")  # Of fractions, too.
+        assert np.all(np.asarray(kept) == value)
     if not hasattr(made, "get_config"):
         return
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(made)))

@@ -101,12 +101,13 @@ def is_interval(value, low=-math.inf, high=math.inf, above=-math.inf):
     return (
         len(value) == 2
         and all(is_number(end, low, high, above) for end in value)
-        and value[0] <= value[1]
+        and float_of(value[0]) <= float_of(value[1])
     )
 
 
 def is_value_range(value):
     """Whether pixels can have it: float32 holds what they are scaled by."""
-    if not is_interval(value) or value[1] - value[0] < 1e-30:
+    if not is_interval(value):
         return False
-    return max(abs(value[0]), abs(value[1])) <= 1e30
+    low, high = map(float, value)  # Half precision would not hold the limits.
+    return high - low >= 1e-30 and max(abs(low), abs(high)) <= 1e30
