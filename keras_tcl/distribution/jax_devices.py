@@ -13,10 +13,9 @@ from keras.src.backend.jax import trainer
 from keras_tcl.distribution.process import (
     Launch,
     Process,
-    as_bytes,
     check_addresses,
     check_same,
-    from_bytes,
+    exchanged,
 )
 
 
@@ -64,12 +63,15 @@ def alone() -> Iterator[None]:
 
 def same(what: str, facts: dict[str, Any]) -> None:
     """Raise a ValueError in every process if one has other facts."""
-    own = as_bytes(facts)
-    sizes = multihost_utils.process_allgather(np.array(len(own)))
-    padded = np.pad(own, (0, max(sizes) - len(own)))
+    check_same(what, exchanged(facts, _of_each))
+
+
+def _of_each(numbers: np.ndarray) -> list[np.ndarray]:
+    """The integers of each process."""
+    sizes = multihost_utils.process_allgather(np.array(len(numbers)))
+    padded = np.pad(numbers, (0, max(sizes) - len(numbers)))
     rows = multihost_utils.process_allgather(padded)
-    pairs = zip(rows, sizes, strict=True)
-    check_same(what, [from_bytes(row[:size]) for row, size in pairs])
+    return [row[:size] for row, size in zip(rows, sizes, strict=True)]
 
 
 def of_all_processes(numbers: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_tcl import inputs
 from keras_tcl.data.shards import check_shard, part
-from keras_tcl.distribution import replicas
+from keras_tcl.distribution import arguments
 from keras_tcl.distribution.process import Process
 
 
@@ -89,14 +89,14 @@ def share(given: dict[str, Any], process: Process, seed: int | None) -> None:
         shuffles = given.pop("shuffle", True)
         seed = seed if shuffles else None
         given["x"] = Parts(arrays, batch_size, process, seed)
-    replicas.check_shard(given["x"], process)
+    arguments.check_shard(given["x"], process)
     validation = given.get("validation_data")
     if isinstance(validation, (tuple, list)):
         size = given.pop("validation_batch_size", None) or batch_size
         arrays = (*validation, None)[:3]
         given["validation_data"] = Parts(arrays, size, process)
     elif validation is not None:
-        replicas.check_shard(validation, process)
+        arguments.check_shard(validation, process)
 
 
 def divided(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,12 +150,20 @@ def check_same(what: str, everyone: list[dict[str, Any]]) -> None:
             )
 
 
-def as_bytes(facts: dict[str, Any]) -> np.ndarray:
-    """Facts as small integers, for backends that exchange numbers alone."""
-    text = json.dumps(facts, default=str)
-    return np.frombuffer(text.encode(), "uint8").astype("int32")
+def exchanged(
+    facts: dict[str, Any],
+    of_each: Callable[[np.ndarray], Sequence[np.ndarray]],
+) -> list[dict[str, Any]]:
+    """The facts of every process, where a backend exchanges numbers alone.
 
-
-def from_bytes(numbers: np.ndarray) -> dict[str, Any]:
-    """The facts that `as_bytes` was given."""
-    return json.loads(np.asarray(numbers).astype("uint8").tobytes())
+    Args:
+        facts: Those of this process.
+        of_each: Function of an array of integers that returns those of every
+            process, which may be more or fewer.
+    """
+    text = json.dumps(facts, default=str).encode()
+    numbers = np.frombuffer(text, "uint8").astype("int32")
+    return [
+        json.loads(np.asarray(theirs).astype("uint8").tobytes())
+        for theirs in of_each(numbers)
+    ]

@@ -16,10 +16,9 @@ from keras_tcl.distribution.process import (
     SEEDS_APART,
     Launch,
     Process,
-    as_bytes,
     check_addresses,
     check_same,
-    from_bytes,
+    exchanged,
 )
 
 AutoShardPolicy = tf.data.experimental.AutoShardPolicy
@@ -176,8 +175,7 @@ def average(variables: list[Any], share: Any) -> None:
 
 def same(what: str, facts: dict[str, Any], strategy: Any) -> None:
     """Raise a ValueError in every process if one has other facts."""
-    everyone = _of_each(as_bytes(facts), strategy)
-    check_same(what, [from_bytes(theirs) for theirs in everyone])
+    check_same(what, exchanged(facts, lambda x: _of_each(x, strategy)))
 
 
 def _of_each(numbers: np.ndarray, strategy: Any) -> list[np.ndarray]:
@@ -197,10 +195,8 @@ def _of_each(numbers: np.ndarray, strategy: Any) -> list[np.ndarray]:
 
 
 def of_all_processes(numbers: np.ndarray) -> np.ndarray:
-    """Sums over the processes of a strategy, if it has several."""
+    """Sums over all processes."""
     strategy = tf.distribute.get_strategy()
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return numbers
     replicas = len(strategy.extended.worker_devices)
     own = strategy.run(tf.function(lambda: tf.constant(numbers / replicas)))
     return strategy.reduce("SUM", own, None).numpy()

@@ -13,10 +13,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import torch
 import torch.distributed as dist
 
-from keras_tcl.distribution.process import Launch, check_addresses, check_same
+from keras_tcl.distribution.process import (
+    Launch,
+    Process,
+    check_addresses,
+    check_same,
+)
 from keras_tcl.version import __version__
 
 # How often a process says that it lives, and how long it may be silent.
@@ -31,6 +37,11 @@ def count() -> int:
 def index() -> int:
     """Which one this is."""
     return dist.get_rank() if _started() else 0
+
+
+def process() -> Process:
+    """Which of how many."""
+    return Process(index(), count())
 
 
 def start(launched: Launch) -> None:
@@ -99,6 +110,18 @@ def add_up(tensors: Sequence[torch.Tensor]) -> None:
         parts = flat.split([tensor.numel() for tensor in group])
         for tensor, part in zip(group, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
+
+
+def of_all_processes(numbers: np.ndarray) -> np.ndarray:
+    """Sums over all processes."""
+    total = torch.tensor(numbers)
+    add_up([total])
+    return total.numpy()
+
+
+def alone() -> contextlib.AbstractContextManager:
+    """What a process does by itself, it does without the others."""
+    return contextlib.nullcontext()
 
 
 def all_reduce(tensor: torch.Tensor) -> None:

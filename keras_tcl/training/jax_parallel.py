@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_tcl.distribution import jax_devices, replicas
+from keras_tcl.distribution import arguments, jax_devices
 from keras_tcl.distribution.parts import share
 from keras_tcl.distribution.process import Process
 from keras_tcl.training import fingerprint
@@ -28,8 +28,8 @@ class ParallelModel(FixedKeras):
         given = arguments_of("fit", self, x, y, *args, **kwargs)
         seed = jax_devices.from_first(random.getrandbits(31))
         self._share(given, process, seed)
-        replicas.keep_order(given)
-        with replicas.first_reports(given, process, self):
+        arguments.keep_order(given)
+        with arguments.first_reports(given, process, self):
             return super().fit(**given)
 
     def evaluate(

@@ -13,14 +13,14 @@ import keras
 import tensorflow as tf
 
 from keras_tcl.distribution import tensorflow_replicas as replicas
-from keras_tcl.distribution.process import Process
-from keras_tcl.distribution.replicas import (
+from keras_tcl.distribution.arguments import (
     check_reduction,
     check_shard,
     first_reports,
     keep_order,
-    seeds_of,
 )
+from keras_tcl.distribution.process import Process
+from keras_tcl.distribution.replicas import seeds_of
 from keras_tcl.training import fingerprint
 from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
 

@@ -18,10 +18,10 @@ import keras
 import torch
 
 from keras_tcl import inputs
-from keras_tcl.distribution import replicas, torch_step
+from keras_tcl.distribution import arguments, replicas, torch_step
 from keras_tcl.distribution import torch_processes as processes
 from keras_tcl.distribution.parts import share
-from keras_tcl.distribution.process import SEEDS_APART, Process
+from keras_tcl.distribution.process import SEEDS_APART
 from keras_tcl.training import fingerprint
 from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
 
@@ -39,13 +39,13 @@ class ParallelModel(FixedKeras):
         if processes.count() == 1:
             return super().fit(x, y, *args, **kwargs)
         given = arguments_of("fit", self, x, y, *args, **kwargs)
-        replicas.check_reduction(self.loss)
-        process = Process(processes.index(), processes.count())
+        arguments.check_reduction(self.loss)
+        process = processes.process()
         seed = processes.from_first(random.getrandbits(31))
         share(given, process, seed)
-        replicas.keep_order(given)
+        arguments.keep_order(given)
         processes.same("settings", fingerprint.of_fit(self, given))
-        reports = replicas.first_reports(given, process, self, _Begin())
+        reports = arguments.first_reports(given, process, self, _Begin())
         with reports, self._pass():
             return super().fit(**given)
 
@@ -56,8 +56,7 @@ class ParallelModel(FixedKeras):
             return super().evaluate(x, y, *args, **kwargs)
         given = arguments_of("evaluate", self, x, y, *args, **kwargs)
         if not self._passes:  # Not that of a `fit`.
-            process = Process(processes.index(), processes.count())
-            share(given, process, None)
+            share(given, processes.process(), None)
             processes.same("settings", fingerprint.of_data(given["x"]))
             processes.take_from_first([v.value for v in self.variables])
         if processes.index():

@@ -99,6 +99,16 @@ def read(folder, index):
         }
 
 
+def check_equal(one, other):
+    """That two trainings have the same weights, logs and accuracies."""
+    assert difference(one, other) < 1e-5
+    for name in ("history", "results"):
+        assert list(one[name]) == list(other[name])
+        for key, value in one[name].items():
+            np.testing.assert_allclose(other[name][key], value, 1e-4)
+    np.testing.assert_array_equal(one["timesteps"], other["timesteps"])
+
+
 def difference(one, other):
     """The largest difference of two trainings' weights."""
     pairs = zip(one["weights"], other["weights"], strict=True)

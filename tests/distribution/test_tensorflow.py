@@ -45,13 +45,7 @@ pytestmark = [
 )
 def test_a_batch_is_that_of_all_replicas(tmp_path, replicas, settings):
     found = launch.on_devices(tmp_path, [1, replicas], **settings)
-    one, other = found
-    assert launch.difference(one, other) < 1e-5
-    for name in ("history", "results"):
-        assert list(one[name]) == list(other[name])
-        for key, value in one[name].items():
-            np.testing.assert_allclose(value, other[name][key], 1e-4)
-    np.testing.assert_array_equal(one["timesteps"], other["timesteps"])
+    launch.check_equal(*found)
 
 
 def test_a_replica_without_samples(tmp_path):
