@@ -83,13 +83,10 @@ class ParallelModel(FixedKeras):
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
         if iterator is not None and self._replicas > 1:
-            # Keras would average over replicas, which may be in processes.
-            first = self.distribute_strategy.experimental_local_results
-            for _, _, batches in iterator:
-                data_batch = keras.tree.map_structure(
-                    lambda x: first(x)[0], next(batches)
-                )
-                break
+            # Keras would take a batch: of an epoch that has not begun, while
+            # TensorFlow reads ahead, and of all processes.
+            specs = iterator.data_adapter.get_tf_dataset().element_spec
+            data_batch = keras.tree.map_structure(_like, specs)
             iterator = None
         super()._maybe_symbolic_build(iterator, data_batch)
 
@@ -140,6 +137,11 @@ class _Begin(keras.callbacks.Callback):
             strategy = self.model.distribute_strategy
             replicas.set_apart(seeds_of(self.model), strategy)
             self._is_first = False
+
+
+def _like(spec: tf.TensorSpec) -> tf.Tensor:
+    """A tensor of a shape and type, with 1 for what is unknown."""
+    return tf.zeros([size or 1 for size in spec.shape], spec.dtype)
 
 
 def _check_accumulation(optimizer: Any) -> None:

@@ -144,5 +144,10 @@ def _child(environment, settings, path):
             traceback.print_exc()
             file.flush()
             os._exit(1)
+        if os.environ["KERAS_BACKEND"] == "jax":
+            import jax
+
+            # As at the end of a script: none leaves before the others.
+            jax.distributed.shutdown()
         file.flush()
         os._exit(0)

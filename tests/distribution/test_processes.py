@@ -40,6 +40,10 @@ def test_a_contrast_of_two_views_with_clipping(tmp_path):
     check_equal(tmp_path, size=UNEVEN, optimizer="clipped")
 
 
+def test_epochs_of_another_order_each(tmp_path):
+    check_equal(tmp_path, size=40, epochs=3, shuffle=True, loss="TCL")
+
+
 def test_event_frames_by_plain_arrays(tmp_path):
     check_equal(
         tmp_path, family="vgg", events=True, loss="TCL", arrays=True, size=20

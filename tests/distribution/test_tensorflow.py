@@ -30,7 +30,7 @@ pytestmark = [
     "replicas, settings",
     [
         # The last batch has three samples, and one replica none of them.
-        (4, {"size": 35, "optimizer": "clipped"}),
+        (4, {"size": 35, "optimizer": "clipped", "epochs": 2, "shuffle": True}),
         (
             2,
             {

@@ -19,6 +19,7 @@ SETTINGS = {
     "size": 40,  # Samples.
     "batch_size": 8,
     "epochs": 1,
+    "shuffle": False,
     "optimizer": "sgd",
     "arrays": False,  # Whether `fit` is given arrays.
     "fault": None,
@@ -152,7 +153,13 @@ def batches(x, y, settings, process):
     from keras_tcl.data.sources import ArraySource
 
     source = ArraySource(DataInfo("tiny", 4, x.shape[1:]), x, y)
-    return Batches(source, settings["batch_size"], shard=process)
+    return Batches(
+        source,
+        settings["batch_size"],
+        shuffle=settings["shuffle"],
+        seed=0,
+        shard=process,
+    )
 
 
 def spoilt(fault, process, x, y, settings):
