@@ -1,6 +1,7 @@
 """Kills a training at random moments, and compares its end with a whole one.
 
     KERAS_BACKEND=torch python -m benchmarks.resume
+    KERAS_BACKEND=torch python -m benchmarks.resume --processes 2
 
 One training of a narrow SEW-ResNet on the digits runs to its end. A second
 one, by the same program, is killed (`kill -9`) again and again, and started
@@ -10,7 +11,8 @@ nothing. Both trainings must then have the same variables of model, optimizer
 and metrics, and the same history, to the bit. They are processes of their own.
 What they use: STCL with views cropped at random, SGD with momentum,
 T drawn at random for each batch, a rate lowered on plateaus, validation in
-each epoch, and a checkpoint after every third batch.
+each epoch, and a checkpoint after every third batch. With several processes in
+one training, one of them is killed, and the others have to end by themselves.
 
 Prints a table in Markdown, and exits with 1 where the ends differ.
 """
@@ -33,6 +35,7 @@ from keras import ops
 import keras_tcl
 from keras_tcl.callbacks import BackupAndResume, TimestepSchedule
 from keras_tcl.losses import STCL
+from tests.distribution.launch import variables
 
 
 class Tell(keras.callbacks.Callback):
@@ -47,6 +50,7 @@ class Tell(keras.callbacks.Callback):
 
 def train(folder, result, epochs):
     """The program that is killed: it knows nothing of it."""
+    process = keras_tcl.distribution.data_parallel()
     keras.utils.set_random_seed(0)
     model = keras_tcl.models.sew_resnet(
         [1], [4], (8, 8, 1), 10, timesteps=2,
@@ -59,11 +63,21 @@ def train(folder, result, epochs):
         # Compiling by XLA takes TensorFlow longer than the training.
         jit_compile=keras.config.backend() == "jax",
     )
+    train = keras_tcl.data.load(
+        "digits",
+        "train",
+        64,
+        shard=process,
+        # JAX's processes have equal parts of each batch.
+        drop_remainder=process.count > 1,
+    )
     history = model.fit(
-        keras_tcl.data.load("digits", "train", 64),
+        train,
         epochs=epochs,
         verbose=0,
-        validation_data=keras_tcl.data.load("digits", "test", 128),
+        validation_data=keras_tcl.data.load(
+            "digits", "test", 120, shard=process
+        ),
         callbacks=[
             TimestepSchedule((1, 2)),
             keras.callbacks.ReduceLROnPlateau(factor=0.9, patience=1),
@@ -71,57 +85,86 @@ def train(folder, result, epochs):
             Tell(),
         ],
     )
-    variables = [
+    arrays = [
         *model.variables, *model.optimizer.variables, *model.metrics_variables
     ]  # fmt: skip
     np.savez(
-        result,
-        *(ops.convert_to_numpy(variable) for variable in variables),
+        result.format(process.index),
+        *(ops.convert_to_numpy(variable) for variable in arrays),
         history=json.dumps([history.epoch, history.history]),
     )
 
 
-def start(folder, result, epochs):
-    environment = {
-        **os.environ,
-        # Each start imports the same modules, and compiles the same network:
-        # without these files, that takes many times what the training takes.
-        "PYTHONDONTWRITEBYTECODE": "",
-        "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
-        "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    command = [sys.executable, "-m", "benchmarks.resume", "--train"]
-    return subprocess.Popen(
-        [*command, str(folder), str(result), "--epochs", str(epochs)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+class Start:
+    """The processes of one training.
 
+    Args:
+        folder: Path, where checkpoints lie.
+        result: Path of the file that process `{}` is to write.
+        epochs: Integer.
+        count: Integer, how many processes there are.
+    """
 
-def wait_for(process, batches):
-    """Wait until so many have begun; return what was said of a resume."""
-    resumed = ""
-    for line in process.stdout:
-        if line.startswith("Resumed from"):
-            resumed = line
-        batches -= line.startswith("at ")
-        if batches == 0:
-            return resumed
-    raise RuntimeError(f"The training ended with {process.wait()}.")
+    def __init__(self, folder, result, epochs, count):
+        environment = {
+            **os.environ,
+            # Each start imports the same modules, and compiles the same
+            # network: that would take many times what the training takes.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
+            "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        command = [sys.executable, "-m", "benchmarks.resume", "--train"]
+        command += [str(folder), str(result), "--epochs", str(epochs)]
+        self.said = [folder.parent / f"{i}.txt" for i in range(count)]
+        self.processes = []
+        for path, own in zip(self.said, variables(count), strict=True):
+            with path.open("w") as said:
+                process = subprocess.Popen(
+                    command,
+                    env=environment | own,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    text=True,
+                )
+            self.processes.append(process)
 
+    def wait_for(self, batches, number=0):
+        """Wait until a process has begun so many; what it said of a resume."""
+        resumed = ""
+        process = self.processes[number]
+        for line in process.stdout:
+            if line.startswith("Resumed from"):
+                resumed = line
+            batches -= line.startswith("at ")
+            if batches == 0:
+                return resumed
+        said = self.said[number].read_text()[-2000:]
+        raise RuntimeError(f"It ended with {process.wait()}: {said}")
 
-def killed(folder, result, epochs, batches, delay):
-    """Kill a start; return what it resumed and how many files it broke off."""
-    process = start(folder, result, epochs)
-    resumed = wait_for(process, batches)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.stdout.read()
-    if process.wait() != -signal.SIGKILL:
-        raise RuntimeError("The training came to its end before the kill.")
-    return position(resumed), len(list(folder.glob("*.tmp")))
+    def end(self):
+        """Wait for all; what the first one printed after what was read."""
+        text, *_ = [p.communicate()[0] for p in self.processes]
+        codes = [process.returncode for process in self.processes]
+        if any(codes):
+            raise RuntimeError(f"The training ended with {codes}.")
+        return text
+
+    def kill(self, number):
+        """Kill one; seconds until the others have ended, and who was named."""
+        victim = self.processes[number]
+        victim.send_signal(signal.SIGKILL)
+        begun = time.monotonic()
+        codes = [(p.communicate(), p.returncode)[1] for p in self.processes]
+        if codes[number] != -signal.SIGKILL or 0 in codes:
+            raise RuntimeError("The training came to its end before the kill.")
+        others = [s.read_text() for i, s in enumerate(self.said) if i != number]
+        named = all(
+            f"Process {number} (" in text or "leader task" in text
+            for text in others
+        )
+        return time.monotonic() - begun, named
 
 
 def position(resumed):
@@ -138,27 +181,27 @@ def same(one, other):
         return len(a.files), differ
 
 
-def whole_training(folder, result, epochs):
+def whole_training(folder, result, epochs, count):
     """How many batches it trains, and seconds for each after the first."""
-    process = start(folder, result, epochs)
-    wait_for(process, 2)
+    training = Start(folder, result, epochs, count)
+    training.wait_for(2)
     begun = time.monotonic()
-    lines = process.stdout.read().splitlines()
-    if process.wait():
-        raise RuntimeError(f"The training ended with {process.returncode}.")
+    lines = training.end().splitlines()
     batches = 2 + sum(line.startswith("at ") for line in lines)
     return batches, (time.monotonic() - begun) / batches
 
 
-def measure(kills, epochs, seed, folder):
-    results = [folder / "whole.npz", folder / "killed.npz"]
-    total, seconds = whole_training(folder / "a", results[0], epochs)
+def measure(kills, epochs, seed, count, folder):
+    results = [folder / "whole-{}.npz", folder / "killed-{}.npz"]
+    total, seconds = whole_training(folder / "a", results[0], epochs, count)
+    columns = ["kill", "resumed at epoch, batch", "batches begun"]
+    columns += ["ms after the last", "half-written files"]
+    if count > 1:
+        columns += ["process killed", "others ended after, s", "it is named"]
     print(
-        f"{keras.config.backend()}, seed {seed}: {total} batches in {epochs} "
-        f"epochs, {seconds:.3f} s a batch without a kill.\n\n"
-        "| kill | resumed at epoch, batch | batches begun | ms after the last "
-        "| half-written file |\n"
-        "| --- | --- | --- | --- | --- |",
+        f"{keras.config.backend()}, {count} process(es), seed {seed}: {total} "
+        f"batches in {epochs} epochs, {seconds:.3f} s a batch without a kill."
+        f"\n\n| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|",
         flush=True,
     )
     moments = random.Random(seed)
@@ -166,21 +209,27 @@ def measure(kills, epochs, seed, folder):
         # Their sum is below `total`, so no start comes to the end.
         batches = moments.randint(1, total // kills - 1)
         delay = moments.uniform(0, seconds)
-        resumed, unfinished = killed(
-            folder / "b", results[1], epochs, batches, delay
-        )
+        victim = moments.randrange(count) if count > 1 else 0
+        training = Start(folder / "b", results[1], epochs, count)
+        resumed = position(training.wait_for(batches, victim))
+        time.sleep(delay)
+        after, named = training.kill(victim)
+        broken_off = len(list((folder / "b").glob("*.tmp"))) or ""
+        row = [number, resumed, batches, f"{1000 * delay:.0f}", broken_off]
+        if count > 1:
+            row += [victim, f"{after:.1f}", "yes" if named else "no"]
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
+    whole_training(folder / "b", results[1], epochs, count)
+    equal = True
+    for index in range(count):
+        arrays, differ = same(*(str(r).format(index) for r in results))
+        equal = equal and not differ
         print(
-            f"| {number} | {resumed} | {batches} | {1000 * delay:.0f} "
-            f"| {unfinished or ''} |",
-            flush=True,
+            f"\nProcess {index}: {kills} kills; {arrays - len(differ)} of "
+            f"{arrays} arrays (variables of model, optimizer and metrics, and "
+            "the history) equal to the bit."
         )
-    whole_training(folder / "b", results[1], epochs)
-    count, differ = same(*results)
-    print(
-        f"\n{kills} kills; {count - len(differ)} of {count} arrays (variables "
-        "of model, optimizer and metrics, and the history) equal to the bit."
-    )
-    return not differ
+    return equal
 
 
 def main():
@@ -188,6 +237,7 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--train", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.train:
@@ -198,6 +248,7 @@ def main():
             arguments.kills,
             arguments.epochs,
             arguments.seed,
+            arguments.processes,
             pathlib.Path(folder),
         )
     sys.exit(not equal)

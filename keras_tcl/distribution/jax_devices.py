@@ -10,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from keras.src.backend.jax import trainer
 
+from keras_tcl.distribution import roll_call
 from keras_tcl.distribution.process import (
     Launch,
     Process,
@@ -23,9 +24,10 @@ def start(launched: Launch) -> None:
     """Have Keras divide batches among all devices of all processes."""
     index, count = launched.process
     if count > 1:
-        host, port = check_addresses(launched)[0]
+        first = check_addresses(launched)[0]
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        keras.distribution.initialize(f"{host}:{port}", count, index)
+        keras.distribution.initialize("{}:{}".format(*first), count, index)
+        roll_call.open_door(launched.process, first, _facts_of_each)
     devices = keras.distribution.list_devices()
     if len(devices) > 1 and keras.distribution.distribution() is None:
         keras.distribution.set_distribution(Devices(devices))
@@ -63,7 +65,17 @@ def alone() -> Iterator[None]:
 
 def same(what: str, facts: dict[str, Any]) -> None:
     """Raise a ValueError in every process if one has other facts."""
-    check_same(what, exchanged(facts, _of_each))
+    check_same(what, _facts_of_each(facts))
+
+
+def naming_the_ended() -> contextlib.AbstractContextManager:
+    """Say who has ended where a message does not come through."""
+    return roll_call.naming_the_ended(jax.errors.JaxRuntimeError)
+
+
+def _facts_of_each(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    with naming_the_ended():
+        return exchanged(facts, _of_each)
 
 
 def _of_each(numbers: np.ndarray) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_tcl.distribution import roll_call
 from keras_tcl.distribution.process import (
     SEEDS_APART,
     Launch,
@@ -27,7 +28,8 @@ AutoShardPolicy = tf.data.experimental.AutoShardPolicy
 def start(launched: Launch) -> None:
     """Have what is made from now on be that of a replica on each device."""
     if launched.process.count > 1:
-        workers = [f"{host}:{port}" for host, port in check_addresses(launched)]
+        addresses = check_addresses(launched)
+        workers = [f"{host}:{port}" for host, port in addresses]
         if len(workers) < launched.process.count:
             raise ValueError(
                 "TensorFlow needs the address of every process: set TF_CONFIG "
@@ -51,6 +53,11 @@ def start(launched: Launch) -> None:
         # Alike in all processes, as `keras.distribution.initialize` does it.
         (seed, *_) = _of_each(np.array([random.getrandbits(31)]), strategy)
         keras.utils.set_random_seed(int(seed[0]))
+        roll_call.open_door(
+            launched.process,
+            addresses[0],
+            lambda facts: _facts_of_each(facts, strategy),
+        )
 
 
 class Workers(tf.distribute.MultiWorkerMirroredStrategy):
@@ -175,7 +182,19 @@ def average(variables: list[Any], share: Any) -> None:
 
 def same(what: str, facts: dict[str, Any], strategy: Any) -> None:
     """Raise a ValueError in every process if one has other facts."""
-    check_same(what, exchanged(facts, lambda x: _of_each(x, strategy)))
+    check_same(what, _facts_of_each(facts, strategy))
+
+
+def naming_the_ended() -> contextlib.AbstractContextManager:
+    """Say who has ended where a message does not come through."""
+    return roll_call.naming_the_ended(tf.errors.OpError)
+
+
+def _facts_of_each(
+    facts: dict[str, Any], strategy: Any
+) -> list[dict[str, Any]]:
+    with naming_the_ended():
+        return exchanged(facts, lambda x: _of_each(x, strategy))
 
 
 def _of_each(numbers: np.ndarray, strategy: Any) -> list[np.ndarray]:

@@ -118,7 +118,7 @@ class _Gather(torch.autograd.Function):
         padded = x.new_zeros((largest, *x.shape[1:]))
         padded[: len(x)] = x
         parts = [torch.empty_like(padded) for _ in step.sizes]
-        with processes.naming_the_dead():
+        with processes.naming_the_ended():
             dist.all_gather(parts, padded)
         sizes = zip(parts, step.sizes, strict=True)
         return torch.cat([part[:size] for part, size in sizes])

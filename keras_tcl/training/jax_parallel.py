@@ -29,7 +29,8 @@ class ParallelModel(FixedKeras):
         seed = jax_devices.from_first(random.getrandbits(31))
         self._share(given, process, seed)
         arguments.keep_order(given)
-        with arguments.first_reports(given, process, self):
+        reports = arguments.first_reports(given, process, self)
+        with reports, jax_devices.naming_the_ended():
             return super().fit(**given)
 
     def evaluate(
@@ -42,7 +43,8 @@ class ParallelModel(FixedKeras):
         self._share(given, process)
         if not process.is_first:
             given["verbose"] = 0
-        return super().evaluate(**given)
+        with jax_devices.naming_the_ended():
+            return super().evaluate(**given)
 
     def _share(
         self, given: dict[str, Any], process: Process, seed: int | None = None

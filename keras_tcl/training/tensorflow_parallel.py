@@ -48,7 +48,8 @@ class ParallelModel(FixedKeras):
         self._check_processes(given, process)
         if process.count > 1:
             keep_order(given)
-        with first_reports(given, process, self, _Begin()):
+        reports = first_reports(given, process, self, _Begin())
+        with reports, replicas.naming_the_ended():
             return super().fit(**given)
 
     def evaluate(
@@ -61,7 +62,8 @@ class ParallelModel(FixedKeras):
         self._check_processes(given, process)
         if not process.is_first:
             given["verbose"] = 0
-        return super().evaluate(**given)
+        with replicas.naming_the_ended():
+            return super().evaluate(**given)
 
     def _check_processes(self, given: dict[str, Any], process: Process) -> None:
         """Raise a ValueError if processes were not given what is needed."""

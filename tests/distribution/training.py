@@ -23,6 +23,7 @@ SETTINGS = {
     "optimizer": "sgd",
     "arrays": False,  # Whether `fit` is given arrays.
     "fault": None,
+    "of": 1,  # The process that has the fault.
 }
 
 
@@ -41,7 +42,7 @@ def main(**given):
     if settings["fault"]:
         x, y = spoilt(settings["fault"], process, x, y, settings)
     options = {"verbose": 0, "epochs": settings["epochs"]}
-    if settings["fault"] == "death" and process.index == 1:
+    if settings["fault"] == "death" and process.index == settings["of"]:
         kill = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda *_, **__: os.kill(
                 os.getpid(), signal.SIGKILL
