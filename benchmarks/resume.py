@@ -30,12 +30,12 @@ import time
 
 import keras
 import numpy as np
-from keras import ops
 
 import keras_tcl
 from keras_tcl.callbacks import BackupAndResume, TimestepSchedule
+from keras_tcl.distribution import replicas
 from keras_tcl.losses import STCL
-from tests.distribution.launch import variables
+from tests.distribution import launch
 
 
 class Tell(keras.callbacks.Callback):
@@ -85,12 +85,12 @@ def train(folder, result, epochs):
             Tell(),
         ],
     )
-    arrays = [
+    variables = [
         *model.variables, *model.optimizer.variables, *model.metrics_variables
     ]  # fmt: skip
     np.savez(
         result.format(process.index),
-        *(ops.convert_to_numpy(variable) for variable in arrays),
+        *(replicas.own_value(variable) for variable in variables),
         history=json.dumps([history.epoch, history.history]),
     )
 
@@ -119,7 +119,7 @@ class Start:
         command += [str(folder), str(result), "--epochs", str(epochs)]
         self.said = [folder.parent / f"{i}.txt" for i in range(count)]
         self.processes = []
-        for path, own in zip(self.said, variables(count), strict=True):
+        for path, own in zip(self.said, launch.variables(count), strict=True):
             with path.open("w") as said:
                 process = subprocess.Popen(
                     command,

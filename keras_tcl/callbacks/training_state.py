@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_tcl.callbacks.checkpoint_files import State
+from keras_tcl.distribution import replicas
 
 # What callbacks of Keras 3.15 carry from one epoch or batch to the next.
 _CARRIED: dict[Any, tuple[str, ...]] = {
@@ -53,7 +53,7 @@ def take(
         # Keras has the values of this epoch outside of the variables.
         model.jax_state_sync()
     arrays = {
-        f"{kind}/{number}": ops.convert_to_numpy(variable.value)
+        f"{kind}/{number}": replicas.own_value(variable)
         for kind in kinds
         for number, variable in enumerate(variables_of(model)[kind])
     }
@@ -81,7 +81,7 @@ def put_variables(model: keras.Model, state: State) -> None:
     variables = variables_of(model)
     for kind in facts["variables"]:
         for number, variable in enumerate(variables[kind]):
-            variable.assign(arrays[f"{kind}/{number}"])
+            replicas.assign_own(variable, arrays[f"{kind}/{number}"])
 
 
 def put(model: keras.Model, callbacks: Iterable[Any], state: State) -> None:

@@ -8,7 +8,7 @@ import jax
 import keras
 import numpy as np
 from jax.experimental import multihost_utils
-from keras.src.backend.jax import trainer
+from keras.src.backend.jax import distribution_lib, trainer
 
 from keras_tcl.distribution import roll_call
 from keras_tcl.distribution.process import (
@@ -19,6 +19,10 @@ from keras_tcl.distribution.process import (
     exchanged,
 )
 
+# Seconds after which JAX takes a silent process for dead. Others wait as long
+# for it before they end (JAX's own: 100).
+SILENCE = 30
+
 
 def start(launched: Launch) -> None:
     """Have Keras divide batches among all devices of all processes."""
@@ -26,7 +30,14 @@ def start(launched: Launch) -> None:
     if count > 1:
         first = check_addresses(launched)[0]
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        keras.distribution.initialize("{}:{}".format(*first), count, index)
+        # As `keras.distribution.initialize`, but for the silence.
+        jax.distributed.initialize(
+            "{}:{}".format(*first),
+            count,
+            index,
+            heartbeat_timeout_seconds=SILENCE,
+        )
+        distribution_lib.initialize_rng()
         roll_call.open_door(launched.process, first, _facts_of_each)
     devices = keras.distribution.list_devices()
     if len(devices) > 1 and keras.distribution.distribution() is None:

@@ -63,6 +63,21 @@ def alone() -> contextlib.AbstractContextManager:
     return processes.alone() if processes else contextlib.nullcontext()
 
 
+def own_value(variable: Any) -> np.ndarray:
+    """What this process has in a variable, whatever others have."""
+    if BACKEND == "tensorflow":
+        return tensorflow_replicas.own_value(variable)
+    return keras.ops.convert_to_numpy(variable.value)
+
+
+def assign_own(variable: Any, value: np.ndarray) -> None:
+    """Give a variable, in this process, what `own_value` returned."""
+    if BACKEND == "tensorflow":
+        tensorflow_replicas.assign_own(variable, value)
+    else:
+        variable.assign(value)
+
+
 def total(x: Any) -> Any:
     """The sum over TensorFlow's replicas; `x` elsewhere."""
     return tensorflow_replicas.total(x) if BACKEND == "tensorflow" else x

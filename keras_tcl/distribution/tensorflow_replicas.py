@@ -155,16 +155,41 @@ def total(x: Any) -> Any:
 
 def set_apart(seeds: list[Any], strategy: Any) -> None:
     """Give each replica seeds of its own, counted from the first one's."""
-    firsts = [keras.ops.convert_to_numpy(seed) for seed in seeds]
-    apart = [[i * SEEDS_APART, 0] for i in range(strategy.num_replicas_in_sync)]
 
     def assign() -> None:
-        index = context().replica_id_in_sync_group
-        for seed, first in zip(seeds, firsts, strict=True):
-            of_each = tf.cast(first + np.array(apart), seed.dtype)
-            seed.assign(tf.gather(of_each, index))
+        found = context()
+        apart = SEEDS_APART * found.replica_id_in_sync_group
+        for seed in seeds:
+            own = tf.cast(ops.convert_to_tensor(seed), "int64")
+            first = found.all_gather(own[None], axis=0)[0]
+            seed.assign(tf.cast(first + [apart, 0], seed.dtype))
 
     strategy.run(tf.function(assign))
+
+
+def own_value(variable: Any) -> np.ndarray:
+    """What the replicas of this process have in a variable of Keras."""
+    parts = [part.numpy() for part in _parts(variable)]
+    return np.sum(parts, 0) if _adds_up(variable) else parts[0]
+
+
+def assign_own(variable: Any, value: np.ndarray) -> None:
+    """Give the replicas of this process what `own_value` returned."""
+    for number, part in enumerate(_parts(variable)):
+        is_in_first = number > 0 and _adds_up(variable)
+        part.assign(np.zeros_like(value) if is_in_first else value)
+
+
+def _parts(variable: Any) -> Any:
+    strategy = tf.distribute.get_strategy()
+    return strategy.experimental_local_results(variable.value)
+
+
+def _adds_up(variable: Any) -> bool:
+    """Whether a variable is the sum of what each replica has."""
+    value = variable.value
+    is_own = value.synchronization == tf.VariableSynchronization.ON_READ
+    return is_own and value.aggregation == tf.VariableAggregation.SUM
 
 
 def average(variables: list[Any], share: Any) -> None:

@@ -110,12 +110,27 @@ def test_a_restoration_of_one_process_is_refused(tmp_path):
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_process_that_dies_is_named(tmp_path, index):
-    ends = launch.run(tmp_path, 2, fault="death", of=index)
+    settings = {"crops": True, "epochs": 2, "shuffle": True, "loss": "TCL"}
+    settings["backup"] = str(tmp_path / "backup")
+    ends = launch.run(tmp_path, 2, fault="death", of=index, **settings)
     dead, (code, text, _) = ends[index], ends[1 - index]
     assert dead[0] == -9
     assert code
     if BACKEND == "jax" and "leader task" in text:
         assert index == 0  # JAX aborts at once where the first one has ended.
+    else:
+        assert f"Process {index} (" in text
+        assert "has ended; 2 processes" in text
+    if index == 0:
         return
-    assert f"Process {index} (" in text
-    assert "has ended; 2 processes" in text
+    # Started again, they end as if nothing had happened.
+    resumed = launch.run(tmp_path, 2, **settings)
+    settings["backup"] = None
+    whole = launch.run(tmp_path / "whole", 2, **settings)
+    for (code, text, found), (_, _, expected) in zip(
+        resumed, whole, strict=True
+    ):
+        assert code == 0, text
+        assert "0 epoch(s) and " in text
+        assert launch.difference(found, expected) == 0
+        assert found["history"] == expected["history"]

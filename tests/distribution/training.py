@@ -24,6 +24,8 @@ SETTINGS = {
     "arrays": False,  # Whether `fit` is given arrays.
     "fault": None,
     "of": 1,  # The process that has the fault.
+    "backup": None,  # Folder of a `BackupAndResume`.
+    "crops": False,  # Whether views are cropped at random.
 }
 
 
@@ -44,11 +46,14 @@ def main(**given):
     options = {"verbose": 0, "epochs": settings["epochs"]}
     if settings["fault"] == "death" and process.index == settings["of"]:
         kill = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda *_, **__: os.kill(
-                os.getpid(), signal.SIGKILL
+            on_train_batch_end=lambda batch, logs: (
+                batch == 2 and os.kill(os.getpid(), signal.SIGKILL)
             )
         )
         options["callbacks"] = [kill]
+    if settings["backup"]:
+        backup = keras_tcl.callbacks.BackupAndResume(settings["backup"], 1)
+        options.setdefault("callbacks", []).append(backup)
     if settings["arrays"]:
         data = {"x": x, "y": y, "batch_size": settings["batch_size"]}
         made = keras.callbacks.CallbackList([], add_history=True, model=model)
@@ -102,7 +107,9 @@ def built(settings):
         "input_shape": shape,
         "classes": 4,
         "timesteps": 2,
-        "augmenter": second_flipped,
+        "augmenter": keras_tcl.augmentation.RandomCrop(1)
+        if settings["crops"]
+        else second_flipped,
         "synchronized": settings["synchronized"],
     }
     if settings["family"] == "sew":
