@@ -156,15 +156,20 @@ class Start:
         victim = self.processes[number]
         victim.send_signal(signal.SIGKILL)
         begun = time.monotonic()
-        codes = [(p.communicate(), p.returncode)[1] for p in self.processes]
+        codes = [
+            (p.communicate(None, 300), p.returncode)[1] for p in self.processes
+        ]
         if codes[number] != -signal.SIGKILL or 0 in codes:
             raise RuntimeError("The training came to its end before the kill.")
         others = [s.read_text() for i, s in enumerate(self.said) if i != number]
-        named = all(
-            f"Process {number} (" in text or "leader task" in text
+        names = {
+            "yes" if f"Process {number} (" in text and "has ended" in text
+            # JAX aborts at once where the first process has ended.
+            else "as the leader" if "leader task" in text
+            else "no"
             for text in others
-        )
-        return time.monotonic() - begun, named
+        }  # fmt: skip
+        return time.monotonic() - begun, ", ".join(names)
 
 
 def position(resumed):
@@ -217,7 +222,7 @@ def measure(kills, epochs, seed, count, folder):
         broken_off = len(list((folder / "b").glob("*.tmp"))) or ""
         row = [number, resumed, batches, f"{1000 * delay:.0f}", broken_off]
         if count > 1:
-            row += [victim, f"{after:.1f}", "yes" if named else "no"]
+            row += [victim, f"{after:.1f}", named]
         print(f"| {' | '.join(map(str, row))} |", flush=True)
     whole_training(folder / "b", results[1], epochs, count)
     equal = True

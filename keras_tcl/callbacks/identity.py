@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_tcl.data import Batches
+from keras_tcl.distribution import replicas
 
 # They differ between two runs of one program, or are part of the state.
 _LEFT_OUT = ("seed", "shared_object_id", "build_config")
@@ -22,6 +23,7 @@ def identity(model: keras.Model, data: Batches | None) -> dict[str, Any]:
         "backend": keras.config.backend(),
         "data": None if data is None else _of_data(data),
         "timesteps": getattr(model, "timesteps", None),
+        "replicas": replicas.of_this_process(),
         "compile": _of_config(model.get_compile_config),
         "model": _of_config(model.get_config),
     }

@@ -19,8 +19,8 @@ from keras_tcl.distribution.process import (
     exchanged,
 )
 
-# Seconds after which JAX takes a silent process for dead. Others wait as long
-# for it before they end (JAX's own: 100).
+# Seconds after which JAX takes a silent process for dead, and ends the others,
+# whatever they do (JAX's own: 100).
 SILENCE = 30
 
 
@@ -28,17 +28,17 @@ def start(launched: Launch) -> None:
     """Have Keras divide batches among all devices of all processes."""
     index, count = launched.process
     if count > 1:
-        first = check_addresses(launched)[0]
+        addresses = check_addresses(launched)
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         # As `keras.distribution.initialize`, but for the silence.
         jax.distributed.initialize(
-            "{}:{}".format(*first),
+            "{}:{}".format(*addresses[0]),
             count,
             index,
             heartbeat_timeout_seconds=SILENCE,
         )
         distribution_lib.initialize_rng()
-        roll_call.open_door(launched.process, first, _facts_of_each)
+        roll_call.meet(launched.process, addresses, _facts_of_each)
     devices = keras.distribution.list_devices()
     if len(devices) > 1 and keras.distribution.distribution() is None:
         keras.distribution.set_distribution(Devices(devices))
@@ -57,7 +57,8 @@ def count() -> int:
 
 def from_first(number: int) -> int:
     """The first process's number."""
-    return int(multihost_utils.broadcast_one_to_all(number))
+    with naming_the_ended():
+        return int(multihost_utils.broadcast_one_to_all(number))
 
 
 @contextlib.contextmanager
@@ -99,7 +100,8 @@ def _of_each(numbers: np.ndarray) -> list[np.ndarray]:
 
 def of_all_processes(numbers: np.ndarray) -> np.ndarray:
     """Sums over all processes."""
-    return multihost_utils.process_allgather(numbers).sum(0)
+    with naming_the_ended():
+        return multihost_utils.process_allgather(numbers).sum(0)
 
 
 class Devices(keras.distribution.DataParallel):

@@ -63,6 +63,12 @@ def alone() -> contextlib.AbstractContextManager:
     return processes.alone() if processes else contextlib.nullcontext()
 
 
+def of_this_process() -> int:
+    """How many replicas this process has."""
+    is_tensorflow = BACKEND == "tensorflow"
+    return tensorflow_replicas.local_replicas() if is_tensorflow else 1
+
+
 def own_value(variable: Any) -> np.ndarray:
     """What this process has in a variable, whatever others have."""
     if BACKEND == "tensorflow":

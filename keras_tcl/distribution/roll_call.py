@@ -1,57 +1,95 @@
 """Who of several processes is still there.
 
-Each holds a socket open. The kernel closes it when the process ends, however
-it ends, and refuses whoever knocks then.
+Each holds a connection to each other. The kernel closes it when one of the two
+processes ends, however it ends.
 """
 
 import concurrent.futures
 import contextlib
+import ipaddress
 import os
+import selectors
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from keras_tcl.distribution.process import Process
 
-# Seconds that a process is given to answer, and to be gone once its messages
-# have stopped.
-PATIENCE = 3.0
+# Seconds that others are given to connect, and that the kernel is given to
+# close a connection whose process does not send any more.
+PATIENCE_TO_MEET, PATIENCE = 10.0, 1.0
 
-_roll: list[dict[str, Any]] = []
-_doors: list[socket.socket] = []
+_WELCOME = b"!"
+
+# The connection to each of the others, and their names.
+_lines: dict[socket.socket, str] = {}
 
 
-def open_door(
+def meet(
     process: Process,
-    first: tuple[str, int],
+    addresses: Sequence[tuple[str, int]],
     exchange: Callable[[dict[str, Any]], list[dict[str, Any]]],
 ) -> None:
-    """Let the others see that this process is there, and know where they are.
+    """Connect this process with each other.
+
+    A process that cannot be reached, such as through a firewall, is not
+    watched: the backend's own error then has to do.
 
     Args:
         process: Which of how many this is.
-        first: Host and port of process 0, as this process names it.
+        addresses: Host and port of each process, or of process 0 alone.
         exchange: Function of a dictionary that returns those of all processes.
     """
-    family, _, _, _, place = socket.getaddrinfo(*first, type=socket.SOCK_DGRAM)[
-        0
-    ]
-    with socket.socket(family, socket.SOCK_DGRAM) as towards_first:
-        towards_first.connect(place)  # It sends nothing.
-        host = towards_first.getsockname()[0]
-    door = socket.create_server(("", 0), family=family, backlog=4096)
-    _doors.append(door)
+    first = addresses[0][0].strip("[]")
+    door = _door()
     everyone = exchange(
         {
             "name": f"Process {process.index} ({socket.gethostname()}, "
             f"process id {os.getpid()})",
-            "host": host,
+            "host": _own_host(first),
             "port": door.getsockname()[1],
         }
     )
-    # A host often knows itself by an address that is no other's way to it.
-    _roll[:] = [{**everyone[0], "host": first[0]}, *everyone[1:]]
+    places = [
+        (_host(other["host"], first), other["port"]) for other in everyone
+    ]
+    if len(addresses) == process.count:
+        places = [
+            (host.strip("[]"), port)
+            for (host, _), (_, port) in zip(addresses, places, strict=True)
+        ]
+    close()
+
+    def connect(index: int) -> None:
+        with contextlib.suppress(OSError):
+            line = socket.create_connection(places[index], PATIENCE_TO_MEET)
+            line.sendall(process.index.to_bytes(4, "big"))
+            if line.recv(1) == _WELCOME:  # Else nobody may have come.
+                _watch(line, everyone[index]["name"])
+
+    def receive() -> None:
+        door.settimeout(PATIENCE_TO_MEET)
+        expected = set(range(process.index + 1, process.count))
+        while expected:
+            line, _ = door.accept()
+            line.settimeout(PATIENCE_TO_MEET)
+            index = int.from_bytes(line.recv(4, socket.MSG_WAITALL), "big")
+            if index in expected:
+                line.sendall(_WELCOME)
+                _watch(line, everyone[index]["name"])
+                expected.remove(index)
+
+    with door, concurrent.futures.ThreadPoolExecutor(64) as pool:
+        pool.map(connect, range(process.index))
+        with contextlib.suppress(OSError):
+            receive()
+
+
+def close() -> None:
+    """Watch nobody any more."""
+    for line in _lines:
+        line.close()
+    _lines.clear()
 
 
 @contextlib.contextmanager
@@ -67,34 +105,64 @@ def naming_the_ended(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        ended = absent()
-        if not ended:
+        names = ended()
+        if not names:
             raise
         raise RuntimeError(
-            f"{' and '.join(ended)}; {len(_roll)} processes train together, "
-            "and this one cannot go on alone. The other's own output says "
-            "why. Start all processes again; a training with `keras_tcl."
-            "callbacks.BackupAndResume` goes on where it was."
+            f"{' and '.join(names)} has ended, and this one, which trains "
+            "with it, cannot go on alone. The output of the one that ended "
+            "first says why. Start all processes again; a training with "
+            "`keras_tcl.callbacks.BackupAndResume` goes on where it was."
         ) from error
 
 
-def absent() -> list[str]:
-    """What is known of each process that is not there any more."""
-    until = time.monotonic() + PATIENCE
-    with concurrent.futures.ThreadPoolExecutor(64) as pool:
-        while True:
-            found = [word for word in pool.map(_knock, _roll) if word]
-            if found or time.monotonic() > until:
-                return found
-            time.sleep(PATIENCE / 30)  # Its messages stop before its door.
+def ended() -> list[str]:
+    """The names of the processes that have ended."""
+    if not _lines:
+        return []
+    with selectors.DefaultSelector() as selector:
+        for line, name in _lines.items():
+            selector.register(line, selectors.EVENT_READ, name)
+        gone = selector.select(PATIENCE)  # Nobody says anything any more.
+    return sorted(key.data for key, _ in gone)
 
 
-def _knock(entry: dict[str, Any]) -> str:
-    place = entry["host"], entry["port"]
-    try:
-        socket.create_connection(place, timeout=PATIENCE).close()
-    except ConnectionRefusedError:
-        return f"{entry['name']} has ended"
-    except OSError:
-        return f"{entry['name']} does not answer"
-    return ""
+def _door() -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(
+            ("", 0), family=socket.AF_INET6, backlog=4096, dualstack_ipv6=True
+        )
+    return socket.create_server(("", 0), backlog=4096)
+
+
+def _own_host(first: str) -> str:
+    """The address of this host that leads to the first process."""
+    with contextlib.suppress(OSError):
+        family, kind, _, _, place = socket.getaddrinfo(
+            first, 1, type=socket.SOCK_DGRAM
+        )[0]
+        with socket.socket(family, kind) as towards_first:
+            towards_first.connect(place)  # It sends nothing.
+            return str(towards_first.getsockname()[0])
+    return first
+
+
+def _host(host: str, first: str) -> str:
+    """Who finds the first process on the same machine, is where that is."""
+    with contextlib.suppress(ValueError):
+        return first if ipaddress.ip_address(host).is_loopback else host
+    return host
+
+
+def _watch(line: socket.socket, name: str) -> None:
+    # Of a machine that is gone, nothing comes: the kernel has to ask.
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
+        if hasattr(socket, option):
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), 3)
+    _lines[line] = name
+
+
+if hasattr(os, "register_at_fork"):
+    # Else a child would hold the connections of a process that has ended.
+    os.register_at_fork(after_in_child=close)

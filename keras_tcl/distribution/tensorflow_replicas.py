@@ -24,6 +24,16 @@ from keras_tcl.distribution.process import (
 
 AutoShardPolicy = tf.data.experimental.AutoShardPolicy
 
+# What may come of a process that has ended.
+_OF_ANOTHER = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+)
+
 
 def start(launched: Launch) -> None:
     """Have what is made from now on be that of a replica on each device."""
@@ -53,9 +63,9 @@ def start(launched: Launch) -> None:
         # Alike in all processes, as `keras.distribution.initialize` does it.
         (seed, *_) = _of_each(np.array([random.getrandbits(31)]), strategy)
         keras.utils.set_random_seed(int(seed[0]))
-        roll_call.open_door(
+        roll_call.meet(
             launched.process,
-            addresses[0],
+            addresses,
             lambda facts: _facts_of_each(facts, strategy),
         )
 
@@ -168,16 +178,25 @@ def set_apart(seeds: list[Any], strategy: Any) -> None:
 
 
 def own_value(variable: Any) -> np.ndarray:
-    """What the replicas of this process have in a variable of Keras."""
+    """What this process has in a variable of Keras.
+
+    Where each of its replicas has its own, these are stacked.
+    """
     parts = [part.numpy() for part in _parts(variable)]
-    return np.sum(parts, 0) if _adds_up(variable) else parts[0]
+    return np.stack(parts) if _is_of_each(variable) else parts[0]
 
 
 def assign_own(variable: Any, value: np.ndarray) -> None:
     """Give the replicas of this process what `own_value` returned."""
-    for number, part in enumerate(_parts(variable)):
-        is_in_first = number > 0 and _adds_up(variable)
-        part.assign(np.zeros_like(value) if is_in_first else value)
+    parts = _parts(variable)
+    values = value if _is_of_each(variable) else [value] * len(parts)
+    for part, own in zip(parts, values, strict=True):
+        part.assign(own)
+
+
+def local_replicas() -> int:
+    """How many replicas this process has."""
+    return len(tf.distribute.get_strategy().extended.worker_devices)
 
 
 def _parts(variable: Any) -> Any:
@@ -185,11 +204,12 @@ def _parts(variable: Any) -> Any:
     return strategy.experimental_local_results(variable.value)
 
 
-def _adds_up(variable: Any) -> bool:
-    """Whether a variable is the sum of what each replica has."""
+def _is_of_each(variable: Any) -> bool:
+    """Whether the replicas of this process may have other values each."""
     value = variable.value
-    is_own = value.synchronization == tf.VariableSynchronization.ON_READ
-    return is_own and value.aggregation == tf.VariableAggregation.SUM
+    is_read = value.synchronization == tf.VariableSynchronization.ON_READ
+    is_own = is_read or value.aggregation == tf.VariableAggregation.NONE
+    return len(_parts(variable)) > 1 and is_own and not variable.trainable
 
 
 def average(variables: list[Any], share: Any) -> None:
@@ -212,7 +232,7 @@ def same(what: str, facts: dict[str, Any], strategy: Any) -> None:
 
 def naming_the_ended() -> contextlib.AbstractContextManager:
     """Say who has ended where a message does not come through."""
-    return roll_call.naming_the_ended(tf.errors.OpError)
+    return roll_call.naming_the_ended(*_OF_ANOTHER)
 
 
 def _facts_of_each(
@@ -242,8 +262,9 @@ def of_all_processes(numbers: np.ndarray) -> np.ndarray:
     """Sums over all processes."""
     strategy = tf.distribute.get_strategy()
     replicas = len(strategy.extended.worker_devices)
-    own = strategy.run(tf.function(lambda: tf.constant(numbers / replicas)))
-    return strategy.reduce("SUM", own, None).numpy()
+    with naming_the_ended():
+        own = strategy.run(tf.function(lambda: tf.constant(numbers / replicas)))
+        return strategy.reduce("SUM", own, None).numpy()
 
 
 def compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -43,16 +43,17 @@ def start(launched: Launch) -> None:
     if has_gpu:
         # Keras' "cuda" is then this one.
         torch.cuda.set_device(launched.local_index)
-    first = check_addresses(launched)[0]
+    addresses = check_addresses(launched)
     if not _started():
-        os.environ.setdefault("MASTER_ADDR", first[0])
-        os.environ.setdefault("MASTER_PORT", str(first[1]))
+        host, port = addresses[0]
+        os.environ.setdefault("MASTER_ADDR", host)
+        os.environ.setdefault("MASTER_PORT", str(port))
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if has_gpu else "gloo",
             rank=launched.process.index,
             world_size=launched.process.count,
         )
-    roll_call.open_door(process(), first, _all)
+    roll_call.meet(process(), addresses, _all)
     same(
         "versions",
         {

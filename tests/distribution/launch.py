@@ -14,8 +14,8 @@ import traceback
 
 import numpy as np
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["keras_tcl", "tests.distribution.training"])
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["keras_tcl", "tests.distribution.training"])
 
 
 def run(folder, count=1, timeout=240, changes=None, **settings):
@@ -34,7 +34,7 @@ def run(folder, count=1, timeout=240, changes=None, **settings):
         given = settings | ((changes or {}) if index == 1 else {})
         given["output"] = str(folder / f"{index}.npz")
         text = str(folder / f"{index}.txt")
-        process = _context.Process(
+        process = context.Process(
             target=_child, args=(environment, given, text)
         )
         process.start()

@@ -105,3 +105,13 @@ def test_a_batch_in_parts():
     parts = tensorflow_replicas.divided(pairs, 3)
     found = [x.numpy().tolist() for x, _ in parts]
     assert found == [[0], [1], [2, 3], [4], [5], [6]]
+
+
+def test_replicas_that_are_broken_off_resume(tmp_path):
+    settings = {"crops": True, "epochs": 2, "loss": "TCL", "size": 35}
+    settings["synchronized"] = False
+    (whole,) = launch.on_devices(tmp_path, [2], **settings)
+    settings |= {"fault": "broken_off", "backup": str(tmp_path / "backup")}
+    (resumed,) = launch.on_devices(tmp_path, [2], **settings)
+    assert launch.difference(resumed, whole) == 0
+    assert resumed["history"] == whole["history"]

@@ -44,6 +44,9 @@ def main(**given):
     if settings["fault"]:
         x, y = spoilt(settings["fault"], process, x, y, settings)
     options = {"verbose": 0, "epochs": settings["epochs"]}
+    if settings["fault"] == "broken_off":
+        break_off(model, batches(x, y, settings, process), settings)
+        model = built(settings)
     if settings["fault"] == "death" and process.index == settings["of"]:
         kill = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: (
@@ -61,7 +64,14 @@ def main(**given):
         history = model.fit(**data, shuffle=False, **options)
     else:
         data = {"x": batches(x, y, settings, process)}
+        begun = []
+        count = keras.callbacks.LambdaCallback(
+            on_train_batch_begin=lambda batch, logs: begun.append(batch)
+        )
+        options.setdefault("callbacks", []).append(count)
         history = model.fit(data["x"], **options)
+        if settings["fault"] == "broken_off":
+            assert 0 < len(begun) < len(data["x"]), "It did not resume."
     results = model.evaluate(**data, return_dict=True, verbose=0)
     weights = [keras.ops.convert_to_numpy(w) for w in model.weights]
     names = [w.path for w in model.weights]
@@ -79,6 +89,25 @@ def main(**given):
             **{f"w{i}": w for i, w in enumerate(weights)},
         )
     print("results", process.index, results)
+
+
+def break_off(model, data, settings):
+    """Train until the third batch of the second epoch."""
+    import keras
+
+    import keras_tcl
+
+    def stop(batch, logs):
+        if batch == 2 and len(model.history.epoch) == 1:
+            raise KeyboardInterrupt
+
+    stopper = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    backup = keras_tcl.callbacks.BackupAndResume(settings["backup"], 1)
+    try:
+        model.fit(data, epochs=2, verbose=0, callbacks=[backup, stopper])
+    except KeyboardInterrupt:
+        return
+    raise RuntimeError("It came to its end.")
 
 
 def show_devices(count):
