@@ -196,7 +196,8 @@ def assign_own(variable: Any, value: np.ndarray) -> None:
 
 def local_replicas() -> int:
     """How many replicas this process has."""
-    return len(tf.distribute.get_strategy().extended.worker_devices)
+    strategy = tf.distribute.get_strategy()
+    return int(strategy.num_replicas_in_sync) // process().count
 
 
 def _parts(variable: Any) -> Any:
