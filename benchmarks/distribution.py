@@ -19,9 +19,7 @@ and exits with 1 where weights differ by more than 1e-5.
 import argparse
 import inspect
 import json
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -109,8 +107,8 @@ def cells(only=""):
     return [cell for cell in found if only in " ".join(map(str, cell))]
 
 
-def train(cell, process):
-    """Weights before and after, and logs."""
+def prepared(cell, process):
+    """A compiled model, and the data of a process."""
     name, family, kind, synchronized = cell
     settings = {
         **training.SETTINGS,
@@ -124,9 +122,14 @@ def train(cell, process):
     x, y = training.samples(settings)
     settings["loss"] = made(name, x.shape[1:])
     model = training.built(settings)
+    return model, training.batches(x, y, settings, process)
+
+
+def train(cell, process):
+    """Weights before and after, and logs."""
+    model, data = prepared(cell, process)
     weights = [w for w in model.weights if "float" in w.dtype]
     before = [keras.ops.convert_to_numpy(w) for w in weights]
-    data = training.batches(x, y, settings, process)
     history = model.fit(data, verbose=0).history
     after = [keras.ops.convert_to_numpy(w) for w in weights]
     return before, after, {name: values[-1] for name, values in history.items()}
@@ -157,22 +160,7 @@ def start(folder, processes, devices, only):
     folder.mkdir()
     command = [sys.executable, "-m", "benchmarks.distribution"]
     command += ["--train", str(folder), "--devices", str(devices)]
-    running = []
-    for index, variables in enumerate(launch.variables(processes)):
-        with open(folder / f"{index}.txt", "w") as file:
-            running.append(
-                subprocess.Popen(
-                    [*command, "--only", only],
-                    env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                )
-            )
-    codes = [process.wait() for process in running]
-    for index, code in enumerate(codes):
-        if code:
-            print((folder / f"{index}.txt").read_text()[-3000:])
-            raise RuntimeError(f"Process {index} of {processes}: exit {code}.")
+    launch.all_of([*command, "--only", only], processes, folder)
 
 
 def read(path):

@@ -12,9 +12,8 @@ a number in parentheses is measured / predicted.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
+import tempfile
 
 import keras
 
@@ -59,21 +58,9 @@ def run(jobs):
     """What trainings of one number of devices are predicted and take."""
     command = [sys.executable, "-m", "benchmarks.scaling.measure"]
     processes = jobs[0]["devices"] if BACKEND == "torch" else 1
-    running = [
-        subprocess.Popen(
-            [*command, json.dumps(jobs)],
-            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for variables in launch.variables(processes)
-    ]
-    texts = [process.communicate() for process in running]
-    for process, (_, errors) in zip(running, texts, strict=True):
-        if process.returncode:
-            raise RuntimeError(errors)
-    lines = texts[0][0].splitlines()
+    with tempfile.TemporaryDirectory() as folder:
+        texts = launch.all_of([*command, json.dumps(jobs)], processes, folder)
+    lines = texts[0].splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 

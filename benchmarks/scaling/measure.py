@@ -74,7 +74,6 @@ def compiled_by_xla(model, x, y):
     # The kernel gradient made for CPUs is a loop, of which XLA counts one
     # round; and it multiplies what is padded. As on a GPU, it is a convolution.
     jax_convolution.is_suited = lambda: False
-    # Of a batch of its own size, or with what is kept it would be a step twice.
     model._symbolic_build(data_batch=(x, y))
     model.optimizer.build(model.trainable_variables)
     state = model._get_jax_state(
