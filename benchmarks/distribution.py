@@ -94,15 +94,17 @@ def made(name, shape):
     return eval(name if "(" in name else f"{name}()", vars(losses))
 
 
-def cells(only=""):
+def cells(only="", spread=False):
     """Of each training: its loss, family, kind of data, and whether normal."""
-    found = [
-        (name, family, kind, True)
-        for name in names()
-        for family in FAMILIES
-        for kind in KINDS
-        if name != "sparse_categorical_crossentropy" or "2" not in kind
-    ]
+    combinations = [(family, kind) for kind in KINDS for family in FAMILIES]
+    found = []
+    for number, name in enumerate(names()):
+        chosen = combinations
+        if spread:
+            chosen = [combinations[number % len(combinations)]]
+        if name == "sparse_categorical_crossentropy":  # It sees one view.
+            chosen = [pair for pair in chosen if KINDS[pair[1]]["views"] == 1]
+        found += [(name, *pair, True) for pair in chosen]
     found += [(name, "sew", "images, 2 views", False) for name in CONTROLS]
     return [cell for cell in found if only in " ".join(map(str, cell))]
 
@@ -135,12 +137,12 @@ def train(cell, process):
     return before, after, {name: values[-1] for name, values in history.items()}
 
 
-def train_all(folder, devices, only):
+def train_all(folder, devices, *chosen):
     """What one process does."""
     if devices > 1:
         training.show_devices(devices)
     process = keras_tcl.distribution.data_parallel()
-    for number, cell in enumerate(cells(only)):
+    for number, cell in enumerate(cells(*chosen)):
         before, after, logs = train(cell, process)
         np.savez(
             folder / f"{number}-{process.index}.npz",
@@ -155,12 +157,13 @@ def train_all(folder, devices, only):
         jax.distributed.shutdown()
 
 
-def start(folder, processes, devices, only):
+def start(folder, processes, devices, only, spread):
     """Run the processes that train in one way."""
     folder.mkdir()
     command = [sys.executable, "-m", "benchmarks.distribution"]
     command += ["--train", str(folder), "--devices", str(devices)]
-    launch.all_of([*command, "--only", only], processes, folder)
+    command += ["--only", only] + ["--spread"] * spread
+    launch.all_of(command, processes, folder)
 
 
 def read(path):
@@ -197,17 +200,17 @@ def compared(folders, number):
     return greatest((before, wanted)), rows
 
 
-def measure(folder, only, out):
+def measure(folder, out, *chosen):
     """Train in all ways; return the results, one for each training."""
     ways, folders = WAYS[BACKEND], []
     for number, (processes, devices) in enumerate(ways.values()):
         folders.append(folder / str(number))
         begun = time.monotonic()
-        start(folders[-1], processes, devices, only)
+        start(folders[-1], processes, devices, *chosen)
         seconds = time.monotonic() - begun
         print(f"{list(ways)[number]}: {seconds:.0f} s", file=sys.stderr)
     results = []
-    for number, cell in enumerate(cells(only)):
+    for number, cell in enumerate(cells(*chosen)):
         moved, rows = compared(folders, number)
         of_ways = dict(zip(list(ways)[1:], rows, strict=True))
         results.append({
@@ -263,16 +266,22 @@ def beyond(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="part of a training's name")
+    parser.add_argument(
+        "--spread",
+        action="store_true",
+        help="each loss with one network and kind of data, in turn",
+    )
     parser.add_argument("--out", help="file of results, one JSON a line")
     parser.add_argument("--train", help=argparse.SUPPRESS)
     parser.add_argument("--devices", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    chosen = arguments.only, arguments.spread
     if arguments.train:
         folder = pathlib.Path(arguments.train)
-        train_all(folder, arguments.devices, arguments.only)
+        train_all(folder, arguments.devices, *chosen)
         return
     with tempfile.TemporaryDirectory() as folder:
-        results = measure(pathlib.Path(folder), arguments.only, arguments.out)
+        results = measure(pathlib.Path(folder), arguments.out, *chosen)
     print("\n".join(table(results)))
     differing = beyond(results)
     if differing:

@@ -8,7 +8,9 @@ trains one cell of `benchmarks.distribution` on one device and on two, keeps
 the weights before each step, and shows the whole batch to the network with
 each. Printed are, step by step, how far the weights lie apart, how many spikes
 differ in the first layer where any does, and how close to the threshold the
-potentials come.
+potentials come. On PyTorch, `--stem STEP` shows the one of the stem that comes
+closest in a step, normalized by PyTorch's kernel, as on one process; by sums,
+as on several; and in float64.
 """
 
 import pathlib
@@ -104,12 +106,80 @@ def compare(cell, folders):
         )
 
 
+def stem(cell, step):
+    """Rows of the stem's potential that is nearest to the threshold."""
+    import torch
+
+    from keras_tcl.kernels import torch_batch_normalization as kernel
+
+    model, data = distribution.prepared(cell, keras_tcl.distribution.Process())
+    batches = [x for x, _ in data]
+    keras.utils.set_random_seed(0)
+    for x, y in list(data)[: step - 1]:
+        model.train_on_batch(x, y)
+    found = {}
+
+    def visit(layer, *args, **kwargs):
+        if layer.name == "stem_bn":
+            found["inputs"] = args[0].detach()
+        return graph.called(True)(layer, *args, **kwargs)
+
+    x = keras.ops.cast(batches[step - 1], "float32")
+    graph.run(model.network, x, True, visit)
+    layer = next(
+        x for x in graph.inner_layers(model.network) if x.name == "stem_bn"
+    )
+    layer = getattr(layer, "layer", layer)
+    neuron = graph.layers(model.network, Neuron)[0]
+    gamma, beta = (w.value.detach() for w in (layer.gamma, layer.beta))
+    inputs = found["inputs"]
+
+    def by_sums(values):
+        count = len(values)
+        centered = values - values.sum(0) / count
+        variance = centered.square().sum(0) / count
+        return centered * torch.rsqrt(variance + layer.epsilon) * gamma + beta
+
+    values = inputs.reshape(-1, inputs.shape[-1])
+    ways = {
+        "PyTorch's kernel, float32": kernel.normalize_batch(
+            values, gamma, beta, layer.epsilon
+        )[0],
+        "by sums, float32": by_sums(values),
+        "by sums, float64": by_sums(values.double()),
+    }
+    ways = {
+        name: charged(x.reshape(inputs.shape), neuron)
+        for name, x in ways.items()
+    }
+    nearest = ways["by sums, float64"].abs().argmin()
+    for name, h in ways.items():
+        distance = float(h.flatten()[nearest])
+        yield f"| {name} | {distance:+.1e} | {int(distance >= 0)} |"
+
+
+def charged(inputs, neuron):
+    """Potentials before the reset, less the threshold."""
+    import torch
+
+    u, steps = 0.0, []
+    for t in range(inputs.shape[1]):
+        steps.append(neuron.decay * u + inputs[:, t])
+        u = torch.where(steps[-1] >= neuron.threshold, 0.0, steps[-1])
+    return torch.stack(steps, 1) - neuron.threshold
+
+
 def main():
     cell = next(
         cell
         for cell in distribution.cells(sys.argv[1])
         if " ".join(map(str, cell)).startswith(sys.argv[1])
     )
+    if "--stem" in sys.argv:
+        print("| normalized | potential - threshold | spike |")
+        print("| --- | --- | --- |")
+        print("\n".join(stem(cell, int(sys.argv[-1]))))
+        return
     if len(sys.argv) > 2:
         train(cell, pathlib.Path(sys.argv[2]), int(sys.argv[3]))
         return

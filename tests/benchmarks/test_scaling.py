@@ -56,7 +56,8 @@ def test_a_step_by_hand():
     alone = job._replace(devices=1)
     own, everyone = 3 * 2 * 2, 2 * 3 * 2 * 2
     assert predicted.anchors(cost, job) == (own, everyone)
-    contrast = 3 * 2 * own * everyone * 5
+    # Similarities, and sums over the samples of a class.
+    contrast = 3 * 2 * own * everyone * 5 + 2 * 2 * 3 * 6 * 5
     assert predicted.contrast_flop(cost, job) == contrast
     network = 2 * 6 * (3 * cost.macs - cost.first_macs)
     heads = 3 * 2 * own * (2 * 2 + 2 * 5)
@@ -69,7 +70,7 @@ def test_a_step_by_hand():
     assert predicted.activation_bytes(cost, job) == 6 * 4 * (468 + 2 * 64)
     half = job._replace(width=2)
     assert predicted.activation_bytes(cost, half) == 6 * 2 * (468 + 2 * 64)
-    assert predicted.contrast_bytes(cost, job) == 3 * own * everyone * 4
+    assert predicted.contrast_bytes(cost, job) == 5 * own * everyone * 4
 
     head = 2 * 2 + 2 + 2 * 5 + 5
     assert predicted.payloads(cost, job) == {
@@ -112,10 +113,13 @@ def test_what_two_devices_count():
     jobs = [{**SMALL, "devices": 2}, {**CONTRAST, "devices": 2}]
     for found in run([{**job, "case": ""} for job in jobs]):
         wanted, measured = found["predicted"], found["measured"]
-        # Similarities of a class take the rest.
-        assert measured["products"] == pytest.approx(wanted["flop"], rel=0.05)
+        # XLA makes another product of some of the sums.
+        near = 1e-6 if BACKEND == "torch" else 0.02
+        assert measured["products"] == pytest.approx(wanted["flop"], rel=near)
         peak = wanted["activations"] + wanted["similarities"]
-        assert measured["peak"] == pytest.approx(peak, rel=0.35)
+        # XLA holds fewer matrices, and PyTorch's synchronized normalization
+        # one tensor more, than the model has.
+        assert 0.3 * peak < measured["peak"] < 1.4 * peak
         if BACKEND == "torch":
             _, reduced = measured["collectives"]["all-reduce"]
             payloads = wanted["payloads"]
