@@ -66,6 +66,42 @@ def variables(count):
     ]
 
 
+def all_of(command, count, folder):
+    """Run a command in `count` processes that train together.
+
+    Args:
+        command: List of strings.
+        count: How many.
+        folder: Path; what process `i` prints goes to `i.txt` in it.
+
+    Returns:
+        What each printed, as text.
+
+    Raises:
+        RuntimeError: If one fails, with what it printed.
+    """
+    running, paths = [], []
+    for index, environment in enumerate(variables(count)):
+        paths.append(pathlib.Path(folder) / f"{index}.txt")
+        with open(paths[-1], "w") as file:
+            running.append(
+                subprocess.Popen(
+                    command,
+                    env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                )
+            )
+    codes = [process.wait() for process in running]
+    texts = [path.read_text() for path in paths]
+    for index, code in enumerate(codes):
+        if code:
+            raise RuntimeError(
+                f"Process {index} of {count}: exit {code}.\n{texts[index]}"
+            )
+    return texts
+
+
 def on_devices(folder, counts, **settings):
     """What a process trained on each number of virtual devices wrote."""
     found = []

@@ -11,8 +11,10 @@ import sys
 
 SETTINGS = {
     "output": None,  # Path of the `.npz` file, `{index}` in it the process.
-    "loss": "STCL",
+    "loss": "STCL",  # Or one that has been made.
+    "views": None,  # Those that the loss asks for; or a number.
     "family": "sew",
+    "widths": None,  # Channels of each stage.
     "events": False,
     "synchronized": True,
     "virtual": 1,  # Devices of each process, on JAX and TensorFlow.
@@ -128,28 +130,27 @@ def built(settings):
     import keras
 
     import keras_tcl
-    from keras_tcl import losses
 
     keras.utils.set_random_seed(0)
     shape = (3, 8, 8, 2) if settings["events"] else (8, 8, 1)
+    loss = loss_of(settings)
     options = {
         "input_shape": shape,
         "classes": 4,
         "timesteps": 2,
-        "augmenter": keras_tcl.augmentation.RandomCrop(1)
-        if settings["crops"]
-        else second_flipped,
+        "augmenter": augmenter(settings),
         "synchronized": settings["synchronized"],
     }
     if settings["family"] == "sew":
-        model = keras_tcl.sew_resnet([1], [8], **options)
+        widths = settings["widths"] or [8]
+        model = keras_tcl.sew_resnet([1] * len(widths), widths, **options)
     else:
-        model = keras_tcl.spiking_vgg([[8], [8]], **options)
+        widths = settings["widths"] or [8, 8]
+        model = keras_tcl.spiking_vgg([[width] for width in widths], **options)
     of_weights = keras.regularizers.L2(1e-3)
     for layer in model.network._flatten_layers():
         if isinstance(layer, keras.layers.Dense):
             layer.kernel_regularizer = of_weights
-    loss = settings["loss"]
     optimizers = {
         "sgd": keras.optimizers.SGD(0.01, momentum=0.9),
         "clipped": keras.optimizers.SGD(0.01, global_clipnorm=0.1),
@@ -157,11 +158,31 @@ def built(settings):
     }
     model.compile(
         optimizers[settings["optimizer"]],
-        loss=getattr(losses, loss)() if hasattr(losses, loss) else loss,
+        loss=loss,
         metrics=["accuracy"],
         jit_compile=keras.config.backend() == "jax",
     )
     return model
+
+
+def loss_of(settings):
+    from keras_tcl import losses
+
+    loss = settings["loss"]
+    if isinstance(loss, str) and hasattr(losses, loss):
+        loss = getattr(losses, loss)()
+    if settings["views"] and isinstance(loss, losses.TemporalLoss):
+        loss.views = settings["views"]
+    return loss
+
+
+def augmenter(settings):
+    import keras_tcl
+
+    if settings["crops"]:
+        return keras_tcl.augmentation.RandomCrop(1)
+    # Which sample is flipped would depend on the share it lies in.
+    return second_flipped if settings["views"] != 1 else None
 
 
 def second_flipped(x, training=True):
