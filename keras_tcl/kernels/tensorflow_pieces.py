@@ -126,12 +126,23 @@ class _Run:
 
     def whole_pieces(self, count: Any, size: int) -> tuple[list, list]:
         """Outputs of `count` pieces of `size` rows, and what is carried."""
+        # One piece at least, for XLA, which the loop then does not come to.
+        room = tf.maximum(count, 1)
         pieces = [
-            tf.reshape(a[: count * size], (count, size, *a.shape[1:]))
+            tf.reshape(
+                tf.concat(
+                    [
+                        a[: count * size],
+                        tf.zeros(((room - count) * size, *a.shape[1:]), a.dtype),
+                    ],
+                    0,
+                ),
+                (room, size, *a.shape[1:]),
+            )
             for a in self.x
         ]
         made = [
-            tf.TensorArray(s.dtype, count, element_shape=(size, *s.shape[1:]))
+            tf.TensorArray(s.dtype, room, element_shape=(size, *s.shape[1:]))
             for s in self.specs
         ]
 
@@ -146,7 +157,7 @@ class _Run:
             (tf.constant(0), made, self.carry),
             parallel_iterations=1,
         )
-        stacked = [a.stack() for a in made]
+        stacked = [a.stack()[:count] for a in made]
         return [tf.reshape(a, (-1, *a.shape[2:])) for a in stacked], carry
 
     def rest(self, start: Any, carry: list[Any]) -> tuple[list, list]:
