@@ -26,7 +26,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tcl import checks, kernels
+from keras_tcl import checks, graph, kernels
+from keras_tcl.distribution import replicas
+from keras_tcl.layers import BatchNormalization
 
 
 def in_micro_batches(
@@ -63,6 +65,7 @@ class MicroBatches:
             x: Tensor `[batch * V, ...]`.
             views: Integer V.
         """
+        self._check_synchronized()
         rows = x.shape[0]
         if rows is not None and rows <= self.size * views:
             return run(x), []
@@ -104,3 +107,28 @@ class MicroBatches:
 
         outputs, _ = kernels.in_pieces(step, x, (), self.size * views)
         return outputs
+
+    def _check_synchronized(self) -> None:
+        """Raise a ValueError where replicas would wait for one another."""
+        counts = {-(-size // self.size) for size in replicas.sizes()}
+        if len(counts) < 2 and not replicas.are_in_step():
+            return
+        if not any(
+            layer._synchronized and layer.trainable
+            for network in self.layers
+            for layer in graph.inner_layers(network)
+            if isinstance(layer, BatchNormalization)
+        ):
+            return
+        reason = (
+            f"Their samples, {replicas.sizes()}, make {sorted(counts)} of them."
+            if counts
+            else "TensorFlow's replicas cannot."
+        )
+        raise ValueError(
+            "Processes or replicas with `synchronized=True` must take the same "
+            "micro-batches together, for their statistics are those of all. "
+            f"{reason} Build the network with `synchronized=False`, or choose "
+            "a batch size that divides. Received: "
+            f"micro_batch_size={self.size}."
+        )

@@ -22,6 +22,8 @@ SETTINGS = {
     "shuffle": False,
     "optimizer": "sgd",
     "arrays": False,  # Whether `fit` is given arrays.
+    "micro_batch_size": None,
+    "frozen": False,  # Whether statistics are.
     "fault": None,
 }
 
@@ -112,6 +114,8 @@ def built(settings):
     for layer in model.network._flatten_layers():
         if isinstance(layer, keras.layers.Dense):
             layer.kernel_regularizer = of_weights
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = not settings["frozen"]
     loss = settings["loss"]
     optimizers = {
         "sgd": keras.optimizers.SGD(0.01, momentum=0.9),
@@ -123,6 +127,7 @@ def built(settings):
         loss=getattr(losses, loss)() if hasattr(losses, loss) else loss,
         metrics=["accuracy"],
         jit_compile=keras.config.backend() == "jax",
+        micro_batch_size=settings["micro_batch_size"],
     )
     return model
 
