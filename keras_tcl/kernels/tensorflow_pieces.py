@@ -133,7 +133,9 @@ class _Run:
                 tf.concat(
                     [
                         a[: count * size],
-                        tf.zeros(((room - count) * size, *a.shape[1:]), a.dtype),
+                        tf.zeros(
+                            ((room - count) * size, *a.shape[1:]), a.dtype
+                        ),
                     ],
                     0,
                 ),
@@ -148,8 +150,8 @@ class _Run:
 
         def body(i: Any, made: Any, carry: Any) -> tuple[Any, Any, Any]:
             outputs, carry = self.step([a[i] for a in pieces], carry)
-            outputs = zip(made, outputs, strict=True)
-            return i + 1, [a.write(i, y) for a, y in outputs], carry
+            pairs = zip(made, outputs, strict=True)
+            return i + 1, [a.write(i, y) for a, y in pairs], carry
 
         _, made, carry = tf.while_loop(
             lambda i, *_: i < count,
@@ -167,7 +169,9 @@ class _Run:
 
         def nothing() -> tuple[list, list]:
             # Of as many rows as there are, for XLA.
-            made = [tf.zeros((number, *s.shape[1:]), s.dtype) for s in self.specs]
+            made = [
+                tf.zeros((number, *s.shape[1:]), s.dtype) for s in self.specs
+            ]
             return made, carry
 
         return tf.cond(number > 0, lambda: self.step(left, carry), nothing)

@@ -80,7 +80,9 @@ class _Passes:
             with torch.enable_grad():
                 x = x.detach().requires_grad_(of_x)
                 outputs, state = self.function(x, weights, state)
-            found = _gradients(outputs, [*wanted, x][: len(wanted) + of_x], gradients)
+            found = _gradients(
+                outputs, [*wanted, x][: len(wanted) + of_x], gradients
+            )
             for total, gradient in zip(sums, found, strict=False):
                 total.add_(gradient)
             return found[len(wanted) :], [s.detach() for s in state]
@@ -99,8 +101,8 @@ class _Passes:
 
 def _gradients(outputs: Any, sources: list[Any], gradients: list[Any]) -> Any:
     """Gradients of `sources`, by those of the outputs that depend on them."""
-    pairs = zip(keras.tree.flatten(outputs), gradients, strict=True)
-    pairs = [(y, gradient) for y, gradient in pairs if y.requires_grad]
+    both = zip(keras.tree.flatten(outputs), gradients, strict=True)
+    pairs = [(y, gradient) for y, gradient in both if y.requires_grad]
     if not pairs or not sources:
         return [torch.zeros_like(s) for s in sources]
     return torch.autograd.grad(

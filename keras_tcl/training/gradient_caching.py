@@ -15,6 +15,17 @@ So the activations in memory are those of one micro-batch, for one more forward
 pass. All of it is one function whose gradient is computed so. The step around
 it stays Keras', with its loss, metrics, loss scaling and optimizer.
 
+Augmentation is drawn for the whole batch at once, and is what it is without
+micro-batches. Batch normalization in training sees one micro-batch at a time,
+and moves its statistics once for each, as in data parallel training whose
+statistics are not synchronized; other losses, such as penalties of activities,
+are means over micro-batches. Where normalization is frozen or absent, weights
+after a step equal those of the one batch to rounding; dropout draws anew for
+each micro-batch.
+
+Gradient accumulation (`gradient_accumulation_steps` of an optimizer) needs
+as little memory and one pass less, but the contrast is that of a micro-batch.
+
 Reference:
 
 - [Gao et al., 2021](https://arxiv.org/abs/2101.06983), GradCache
@@ -49,9 +60,7 @@ class MicroBatches:
         size: Integer, samples of a micro-batch; the last one may have fewer.
     """
 
-    def __init__(
-        self, layers: Sequence[keras.layers.Layer], size: int
-    ) -> None:
+    def __init__(self, layers: Sequence[keras.layers.Layer], size: int) -> None:
         self.layers, self.size = layers, size
 
     def __call__(

@@ -70,8 +70,10 @@ def test_gradient_is_that_of_all_at_once(size, rows, compiled):
             run = tf.function(run, jit_compile=True)
         else:
             run = tf.function(run).get_concrete_function(
-                *[tf.TensorSpec.from_tensor(s) if ops.is_tensor(s) else s
-                  for s in specs]
+                *[
+                    tf.TensorSpec.from_tensor(s) if ops.is_tensor(s) else s
+                    for s in specs
+                ]
             )
         found, of_weights = run(*map(tf.constant, arrays))
         got = [gradients[0], *(g.numpy() for g in of_weights)]

@@ -11,6 +11,7 @@ import keras_tcl
 from keras_tcl import losses
 from keras_tcl.layers import LIF, DirectEncoding, EachStep
 
+pytestmark = pytest.mark.slow
 BACKEND = keras.config.backend()
 # As in test_remat.py: compiling would cost more than the steps.
 EAGER = BACKEND == "tensorflow"
