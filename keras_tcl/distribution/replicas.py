@@ -104,6 +104,12 @@ def process() -> Process:
     return processes.process() if processes else Process()
 
 
+def sizes() -> tuple[int, ...]:
+    """Samples of each of PyTorch's processes that are in a step together."""
+    step = torch_step.current() if BACKEND == "torch" else None
+    return () if step is None else step.sizes
+
+
 def are_processes() -> bool:
     """Whether PyTorch's processes are in a step together."""
     return BACKEND == "torch" and torch_step.current() is not None

@@ -19,11 +19,18 @@ from keras_tcl.kernels.portable_lif import UNROLL_LIMIT
 BACKEND = keras.config.backend()
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
+# Of a batch in pieces.
+pieces: Any = None
+
 if BACKEND == "tensorflow":
-    from keras_tcl.kernels import tensorflow_recurrence
+    from keras_tcl.kernels import tensorflow_pieces, tensorflow_recurrence
+
+    pieces = tensorflow_pieces
 elif BACKEND == "jax":
-    from keras_tcl.kernels import jax_convolution
+    from keras_tcl.kernels import jax_convolution, jax_pieces
     from keras_tcl.kernels.jax_remat import remat
+
+    pieces = jax_pieces
 elif BACKEND == "torch":
     import torch
 
@@ -32,7 +39,10 @@ elif BACKEND == "torch":
         torch_batch_normalization,
         torch_convolution,
         torch_lif,
+        torch_pieces,
     )
+
+    pieces = torch_pieces
 
 if BACKEND != "jax":
     remat = keras.remat
@@ -144,3 +154,53 @@ def fused_batch_normalization(x: Any) -> Any:
     if BACKEND == "torch" and torch_batch_normalization.is_suited(x):
         return torch_batch_normalization
     return None
+
+
+def in_pieces(
+    step: Callable[[Any, Any], tuple[Any, Any]], x: Any, carry: Any, size: int
+) -> tuple[Any, Any]:
+    """Work on a batch piece by piece, of which one at a time is in memory.
+
+    Args:
+        step: Function `step(x, carry) -> (outputs, carry)` of the rows of a
+            piece. Outputs are tensors, in any structure, of as many rows; what
+            is carried keeps its structure, shapes and dtypes.
+        x: Tensors `[rows, ...]`, in any structure.
+        carry: What the first piece is given.
+        size: Integer, rows of a piece; the last one may have fewer.
+
+    Returns:
+        The outputs of all rows, and what the last piece has carried on. Of a
+        gradient, nothing is said: see `recomputed`.
+    """
+    return pieces.in_pieces(step, x, carry, size)
+
+
+def recomputed(
+    function: Callable[..., Any],
+    x: Any,
+    weights: list[Any],
+    state: list[Any],
+    size: int,
+) -> tuple[Any, list[Any]]:
+    """Work on a batch piece by piece, and again for the gradient.
+
+    Of a pass, nothing is kept but `x` and the outputs. The gradient of the
+    outputs is cut into pieces as well, and a second pass goes over them with
+    the same state, and adds up the gradients of the weights.
+
+    Args:
+        function: Function `(x, weights, state) -> (outputs, state)` without
+            side effects, of the rows of a piece. Outputs are floating point
+            tensors, in any structure, of as many rows.
+        x: Floating point tensor `[rows, ...]`. (It has no gradient on
+            TensorFlow.)
+        weights: List of floating point tensors.
+        state: List of tensors that each piece changes for the next, such as
+            moving statistics. It has no gradient.
+        size: Integer, rows of a piece; the last one may have fewer.
+
+    Returns:
+        The outputs of all rows, and the state after the last piece.
+    """
+    return pieces.recomputed(function, x, weights, state, size)

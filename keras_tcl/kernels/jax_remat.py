@@ -26,7 +26,7 @@ def remat(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def backward(arguments: Any, gradients: Any) -> Any:
         x, *others = arguments
-        late = sum(_nan_or_zero(g) for g in jax.tree.leaves(gradients))
+        late = sum(nan_or_zero(g) for g in jax.tree.leaves(gradients))
         _, pull_back = jax.vjp(function, x + late.astype(x.dtype), *others)
         return pull_back(gradients)
 
@@ -34,7 +34,7 @@ def remat(function: Callable[..., Any]) -> Callable[..., Any]:
     return remembering
 
 
-def _nan_or_zero(gradient: Any) -> Any:
+def nan_or_zero(gradient: Any) -> Any:
     """0 that XLA cannot tell before the gradient is there; NaN stays NaN."""
     if gradient.dtype == jax.dtypes.float0 or not gradient.size:
         return jnp.zeros(())

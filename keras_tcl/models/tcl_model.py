@@ -22,6 +22,7 @@ from keras_tcl.models.step_data import (
     check_views,
     mean_logits,
 )
+from keras_tcl.training.gradient_caching import in_micro_batches
 from keras_tcl.training.guard import without_faults
 from keras_tcl.training.keras_losses import loss_of_logits, metrics_of_logits
 from keras_tcl.training.remat import Remat, check_remat
@@ -172,30 +173,37 @@ class TCLModel(NetworkModel):
     def _outputs(self, x: Any, training: bool) -> dict[str, Any]:
         """What a temporal loss compares: of each view, stage and time step."""
         views, count = self._views(x) if training else self._one_view(x)
+
+        def of_network(x: Any) -> dict[str, Any]:
+            if training:
+                outputs = self._run_in_training(x)
+            else:
+                outputs = graph.run(self.network, x, training)
+            return {
+                "logits": ops.cast(outputs[LOGITS], "float32"),
+                "embeddings": self.heads.run(outputs),
+                "stage_logits": self.weak_classifiers.run(outputs),
+            }
+
         # First: what it keeps for a gradient, it forgets again.
         token = _evaluating.set(False)  # A teacher predicts.
         try:
-            taught = self._taught(views)
+            taught = self._taught(views, count)
         finally:
             _evaluating.reset(token)
         if training:
-            outputs = self._run_in_training(views)
+            outputs = self._in_micro_batches(of_network, views, count)
         else:
-            outputs = graph.run(self.network, views, training)
+            outputs = of_network(views)
+            first = inputs.as_views(x)[0]
+            outputs["logits"] = latency.with_invalid(
+                outputs["logits"], self.network, first
+            )
 
         def unfold(x: Any) -> Any:
             return ops.reshape(x, (-1, count, *x.shape[1:]))
 
-        logits = ops.cast(outputs[LOGITS], "float32")
-        if not training:
-            first = inputs.as_views(x)[0]
-            logits = latency.with_invalid(logits, self.network, first)
-        of_stages = {
-            "embeddings": self.heads.run(outputs),
-            "stage_logits": self.weak_classifiers.run(outputs),
-        }
-        of_all = {"logits": logits, **of_stages, **taught}
-        return keras.tree.map_structure(unfold, of_all)
+        return keras.tree.map_structure(unfold, {**outputs, **taught})
 
     def train_step(self, *args: Any) -> Any:
         # JAX passes (state, data), the others (data,). The step itself is
@@ -262,6 +270,7 @@ class TCLModel(NetworkModel):
         weighted_metrics: Any = None,
         *args: Any,
         remat: str | None = None,
+        micro_batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Configures the model for training, as `keras.Model.compile` does.
@@ -282,6 +291,11 @@ class TCLModel(NetworkModel):
                 or blocks, of which then only the input is kept. `"block"`
                 keeps least. The results are the same; a step takes about a
                 forward pass longer. Defaults to `None`.
+            micro_batch_size: Integer, how many samples of a batch a training
+                step takes through the network at a time (gradient caching).
+                The loss is that of the whole batch; see
+                `keras_tcl.training.gradient_caching`. Defaults to `None`, all
+                of them.
             **kwargs: As for Keras: `jit_compile`, `run_eagerly`, ...
 
         Raises:
@@ -289,6 +303,8 @@ class TCLModel(NetworkModel):
                 not fit the network or the other arguments; see the message.
         """
         check_remat(remat)
+        parts = self.network, self.heads, self.weak_classifiers
+        micro_batches = in_micro_batches(micro_batch_size, parts)
         loss = loss_of_logits(loss)
         embedded, classified = [], []
         if isinstance(loss, TemporalLoss):
@@ -307,6 +323,7 @@ class TCLModel(NetworkModel):
         super().compile(optimizer, loss, loss_weights, *shown, *args, **kwargs)
         self._remat_choice = remat
         self._remat = Remat(self.network, remat) if remat else None
+        self._micro_batches = micro_batches
         self.heads.learn(embedded, self.stages)
         self.weak_classifiers.learn(classified, self.stages)
         self.terms.show(getattr(loss, "term_names", ()))
@@ -317,7 +334,11 @@ class TCLModel(NetworkModel):
 
     def get_compile_config(self) -> Any:
         config = super().get_compile_config()
-        return {**config, "remat": self._remat_choice} if config else config
+        if config:
+            config["remat"] = self._remat_choice
+            size = getattr(self._micro_batches, "size", None)
+            config["micro_batch_size"] = size
+        return config
 
     # --- Data, saving, and what is private -------------------------------
 

@@ -1,6 +1,6 @@
 """A network in training, stage by stage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,8 @@ class StagedModel(TaughtModel):
     """What a `keras_tcl.TCLModel` can do between the stages of its network.
 
     It recomputes them in the backward pass (`compile(remat=...)`), or runs
-    each with a number of time steps of its own (`stage_timesteps`).
+    each with a number of time steps of its own (`stage_timesteps`), or all of
+    them on a part of the batch at a time (`compile(micro_batch_size=...)`).
     """
 
     network: keras.Model
@@ -49,6 +50,16 @@ class StagedModel(TaughtModel):
         if before != value:
             now = self._compiled_timesteps
             self._exchange_compiled_functions((now, before), (now, value))
+
+    def _in_micro_batches(
+        self, run: Callable[[Any], Any], x: Any, views: int
+    ) -> Any:
+        """What `run(x)` returns, by micro-batches if they are set."""
+        if self._micro_batches is None:
+            return run(x)
+        outputs, losses = self._micro_batches(run, x, views)
+        self.add_loss(losses)
+        return outputs
 
     def _run_in_training(self, x: Any) -> dict[str, Any]:
         """What the network returns, by the way that is set."""

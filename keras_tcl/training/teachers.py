@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tcl.losses import TemporalLoss
+from keras_tcl.training.gradient_caching import MicroBatches
 from keras_tcl.training.keras_fixes import clear_losses
 from keras_tcl.training.terms import TermsModel
 
@@ -16,20 +17,33 @@ class TaughtModel(TermsModel):
     The teacher is the loss's: the model neither trains nor saves it.
     """
 
+    _micro_batches: MicroBatches | None = None
+
     # No attribute or property: Keras would save what it finds there.
     def _teachers(self) -> list[keras.Model]:
         loss = getattr(self, "loss", None)
         return loss.teachers() if isinstance(loss, TemporalLoss) else []
 
-    def _taught(self, x: Any) -> dict[str, Any]:
+    def _taught(self, x: Any, views: int) -> dict[str, Any]:
         """`{"teacher": logits}` of raw pixels or frames, if there is one.
+
+        Args:
+            x: Tensor `[batch * V, ...]`.
+            views: Integer V.
 
         Raises:
             ValueError: The loss needs one and has none: it is from a file.
         """
         loss = getattr(self, "loss", None)
         for teacher in self._teachers():
-            logits = ops.stop_gradient(teacher(x, training=False))
+
+            def predict(x: Any, teacher: keras.Model = teacher) -> Any:
+                return ops.stop_gradient(teacher(x, training=False))
+
+            if self._micro_batches is None:
+                logits = predict(x)
+            else:
+                logits = self._micro_batches.without_gradient(predict, x, views)
             # Keras clears those of the outermost model, and of its layers.
             clear_losses(teacher)
             return {"teacher": logits}

@@ -24,6 +24,8 @@ SETTINGS = {
     "shuffle": False,
     "optimizer": "sgd",
     "arrays": False,  # Whether `fit` is given arrays.
+    "micro_batch_size": None,
+    "frozen": False,  # Whether statistics are.
     "fault": None,
     "of": 1,  # The process that has the fault.
     "backup": None,  # Folder of a `BackupAndResume`.
@@ -151,6 +153,8 @@ def built(settings):
     for layer in model.network._flatten_layers():
         if isinstance(layer, keras.layers.Dense):
             layer.kernel_regularizer = of_weights
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = not settings["frozen"]
     optimizers = {
         "sgd": keras.optimizers.SGD(0.01, momentum=0.9),
         "clipped": keras.optimizers.SGD(0.01, global_clipnorm=0.1),
@@ -161,6 +165,7 @@ def built(settings):
         loss=loss,
         metrics=["accuracy"],
         jit_compile=keras.config.backend() == "jax",
+        micro_batch_size=settings["micro_batch_size"],
     )
     return model
 
