@@ -117,10 +117,9 @@ def test_what_two_devices_count():
         near = 1e-6 if BACKEND == "torch" else 0.02
         assert measured["products"] == pytest.approx(wanted["flop"], rel=near)
         peak = wanted["activations"] + wanted["similarities"]
-        # XLA holds fewer matrices, and PyTorch's synchronized normalization
-        # one tensor more, than the model has.
-        assert 0.3 * peak < measured["peak"] < 1.4 * peak
-        if BACKEND == "torch":
+        if BACKEND == "jax":  # XLA holds fewer matrices than the model has.
+            assert 0.3 * peak < measured["peak"] < peak
+        else:  # PyTorch's profiler counts otherwise each time beside gloo.
             _, reduced = measured["collectives"]["all-reduce"]
             payloads = wanted["payloads"]
             _, gathered = measured["collectives"]["all-gather"]
