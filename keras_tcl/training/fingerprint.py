@@ -41,11 +41,13 @@ def of_model(model: keras.Model) -> dict[str, Any]:
     """Facts about a compiled model."""
     variables = [(v.path, tuple(v.shape), v.dtype) for v in model.variables]
     optimizer = getattr(model, "optimizer", None)
+    micro_batches = getattr(model, "_micro_batches", None)
     return {
         "variables": f"{len(variables)} ({_short(repr(variables))})",
         "trainable variables": len(model.trainable_variables),
         "loss": _config_of(getattr(model, "loss", None)),
         "optimizer": _config_of(optimizer),
+        "micro_batch_size": getattr(micro_batches, "size", None),
     }
 
 
