@@ -40,7 +40,7 @@ def test_only_kernels_import_a_backend(folder):
 
 def test_portable_modules_import_no_backend():
     files = sorted((PACKAGE / "kernels").glob("portable_*.py"))
-    assert len(files) == 2
+    assert len(files) == 3
     for file in files:
         for module in imported_modules(file):
             root = module.split(".")[0]
