@@ -48,7 +48,9 @@ def recomputed(
     @tf.custom_gradient
     def run(x: Any, *given: Any) -> tuple[Any, Any]:
         nonlocal structure
-        weights, state = list(given[:trained]), list(given[trained:])
+        # Cut off: a tape outside would keep what the first pass makes.
+        x, *cut = map(tf.stop_gradient, (x, *given))
+        weights, state = cut[:trained], cut[trained:]
 
         def step(x: Any, state: Any) -> tuple[Any, Any]:
             return function(x, weights, state)

@@ -71,8 +71,6 @@ class _Passes:
 
     def second(self, x: Any, weights: list[Any], gradients: Any) -> list[Any]:
         """Gradients of `x` and the weights, `None` where none is wanted."""
-        wanted = [w for w in weights if w.requires_grad]
-        sums = [torch.zeros_like(w) for w in wanted]
         of_x = x.requires_grad
 
         def step(piece: Any, state: Any) -> tuple[Any, Any]:
@@ -80,12 +78,9 @@ class _Passes:
             with torch.enable_grad():
                 x = x.detach().requires_grad_(of_x)
                 outputs, state = self.function(x, weights, state)
-            found = _gradients(
-                outputs, [*wanted, x][: len(wanted) + of_x], gradients
-            )
-            for total, gradient in zip(sums, found, strict=False):
-                total.add_(gradient)
-            return found[len(wanted) :], [s.detach() for s in state]
+            _go_back(keras.tree.flatten(outputs), gradients)
+            found = torch.zeros_like(x) if x.grad is None else x.grad
+            return [found] * of_x, [s.detach() for s in state]
 
         host, on_devices = self.random
         with torch.random.fork_rng(on_devices[0]):
@@ -94,20 +89,16 @@ class _Passes:
             of_pieces, _ = in_pieces(
                 step, (x, list(gradients)), self.before, self.size
             )
-        left = iter(sums)
-        of_weights = [next(left) if w.requires_grad else None for w in weights]
+        of_weights = [weight.grad for weight in weights]
         return [of_pieces[0] if of_x else None, *of_weights]
 
 
-def _gradients(outputs: Any, sources: list[Any], gradients: list[Any]) -> Any:
-    """Gradients of `sources`, by those of the outputs that depend on them."""
-    both = zip(keras.tree.flatten(outputs), gradients, strict=True)
+def _go_back(outputs: list[Any], gradients: list[Any]) -> None:
+    """Add to the gradients of all that outputs were made of.
+
+    Wrapped modules of PyTorch have parameters that are no weights handed in.
+    """
+    both = zip(outputs, gradients, strict=True)
     pairs = [(y, gradient) for y, gradient in both if y.requires_grad]
-    if not pairs or not sources:
-        return [torch.zeros_like(s) for s in sources]
-    return torch.autograd.grad(
-        [y for y, _ in pairs],
-        sources,
-        [gradient for _, gradient in pairs],
-        materialize_grads=True,
-    )
+    if pairs:
+        torch.autograd.backward([y for y, _ in pairs], [g for _, g in pairs])

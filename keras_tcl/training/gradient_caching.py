@@ -19,9 +19,10 @@ Augmentation is drawn for the whole batch at once, and is what it is without
 micro-batches. Batch normalization in training sees one micro-batch at a time,
 and moves its statistics once for each, as in data parallel training whose
 statistics are not synchronized; other losses, such as penalties of activities,
-are means over micro-batches. Where normalization is frozen or absent, weights
-after a step equal those of the one batch to rounding; dropout draws anew for
-each micro-batch.
+are means over micro-batches. Dropout draws anew for each micro-batch, and an
+initial potential that is a running mean moves on with each. Where there is none
+of these, or normalization is frozen, weights after a step equal those of the
+one batch to rounding. Layers that draw random numbers need a `SeedGenerator`.
 
 Gradient accumulation (`gradient_accumulation_steps` of an optimizer) needs
 as little memory and one pass less, but the contrast is that of a micro-batch.
@@ -40,6 +41,7 @@ from keras import ops
 from keras_tcl import checks, graph, kernels
 from keras_tcl.distribution import replicas
 from keras_tcl.layers import BatchNormalization
+from keras_tcl.training.keras_fixes import clear_losses
 
 
 def in_micro_batches(
@@ -88,7 +90,11 @@ class MicroBatches:
             ]
             with keras.StatelessScope(mapping, collect_losses=True) as scope:
                 outputs = run(x)
+            # A layer remembers which ones it has added, by their addresses.
+            for layer in self.layers:
+                clear_losses(layer)
             state = [scope.get_current_value(v) for v in others]
+            _check_losses(scope.losses)
             # Means over samples, to be those of all micro-batches.
             size = ops.shape(x)[0]
             losses = [ops.broadcast_to(one, (size,)) for one in scope.losses]
@@ -104,7 +110,7 @@ class MicroBatches:
         )
         for variable, value in zip(others, state, strict=True):
             variable.assign(value)
-        return outputs, [ops.mean(of_samples) for of_samples in losses]
+        return outputs, [_mean(of_samples) for of_samples in losses]
 
     def without_gradient(
         self, run: Callable[[Any], Any], x: Any, views: int
@@ -141,3 +147,19 @@ class MicroBatches:
             "a batch size that divides. Received: "
             f"micro_batch_size={self.size}."
         )
+
+
+def _check_losses(losses: list[Any]) -> None:
+    for loss in losses:
+        if len(loss.shape):
+            raise ValueError(
+                "With `micro_batch_size`, what a layer adds by `add_loss` must "
+                "be one number, a mean over its samples. Received: a loss of "
+                f"shape {tuple(loss.shape)}."
+            )
+
+
+def _mean(of_samples: Any) -> Any:
+    """The mean, and 0 of a replica without samples."""
+    size = ops.maximum(ops.shape(of_samples)[0], 1)
+    return ops.sum(of_samples) / ops.cast(size, of_samples.dtype)

@@ -90,18 +90,20 @@ def test_gradient_is_that_of_all_at_once(size, rows, compiled):
 def test_state_goes_from_piece_to_piece_and_no_gradient_goes_back():
     def last(kernel):
         outputs, (state,) = kernels.recomputed(
-            lambda x, w, s: (s[0] + ops.matmul(x, w[0]), [s[0] + 1.0]),
+            lambda x, w, s: (
+                s[0] + ops.matmul(x, w[0]),
+                [s[0] + ops.sum(w[0])],
+            ),
             ops.convert_to_tensor(X),
             [kernel],
             [ops.convert_to_tensor(1.0)],
             3,
         )
-        seen.append(outputs)
         return ops.sum(outputs) + state
 
-    seen = []
     value, gradients = value_and_gradients(last, [KERNEL])
-    expected = (X @ KERNEL).sum() + 3 * (3 * 1 + 3 * 2 + 1 * 3) + 4
+    states = 1.0 + KERNEL.sum() * np.arange(4)
+    expected = (X @ KERNEL).sum() + 3 * states[:3] @ [3, 3, 1] + states[3]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     by_hand = np.repeat(X.sum(0)[:, None], 3, axis=1)
     np.testing.assert_allclose(gradients[0], by_hand, rtol=1e-4)

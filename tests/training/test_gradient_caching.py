@@ -263,3 +263,46 @@ def test_is_saved(tmp_path):
 def test_bad_size(size):
     with pytest.raises(ValueError, match="`micro_batch_size` must be"):
         tiny().compile("sgd", losses.STCL(), micro_batch_size=size)
+
+
+def test_a_loss_of_each_sample_is_refused():
+    class Penalty(layers.Layer):
+        def call(self, x):
+            self.add_loss(ops.mean(x, axis=(1, 2, 3, 4)))
+            return x
+
+    def build():
+        x = inputs = keras.Input((8, 8, 1))
+        x = LIF()(EachStep(layers.Conv2D(4, 3))(DirectEncoding(2)(x)))
+        network = keras.Model(inputs, {"stage1": Penalty()(x)})
+        return keras_tcl.TCLModel(network, classes=3, augmenter=None)
+
+    with pytest.raises(ValueError, match="must be one number"):
+        trained(losses.MeanCrossEntropy(), 2, build, eager=True)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="modules of PyTorch")
+def test_a_module_of_pytorch_learns():
+    import torch
+
+    modules = []
+
+    def build():
+        torch.manual_seed(0)
+        modules.append(torch.nn.Linear(4, 4))
+        x = inputs = keras.Input((8, 8, 1))
+        x = EachStep(layers.Conv2D(4, 3))(DirectEncoding(2)(x))
+        wrapped = layers.TorchModuleWrapper(modules[-1], output_shape=x.shape)
+        x = LIF()(wrapped(x))
+        network = keras.Model(inputs, {"stage1": x})
+        return keras_tcl.TCLModel(network, classes=3, augmenter=None)
+
+    loss = losses.MeanCrossEntropy()
+    (_, whole, _), (_, cached, _) = (trained(loss, n, build) for n in (None, 2))
+    # Keras names the variables of a module anew.
+    for one, other in zip(whole.values(), cached.values(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+    torch.manual_seed(0)
+    begin = torch.nn.Linear(4, 4).bias
+    for module in modules:
+        assert (module.bias.cpu() - begin).abs().max() > 1e-4
