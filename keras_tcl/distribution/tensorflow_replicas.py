@@ -228,7 +228,14 @@ def average(variables: list[Any], share: Any) -> None:
 
 def same(what: str, facts: dict[str, Any], strategy: Any) -> None:
     """Raise a ValueError in every process if one has other facts."""
-    check_same(what, _facts_of_each(facts, strategy))
+    everyone = _facts_of_each(facts, strategy)
+    try:
+        check_same(what, everyone)
+    except ValueError:
+        # None ends before all have read it.
+        with contextlib.suppress(tf.errors.OpError):
+            _of_each(np.zeros(1, "int32"), strategy)
+        raise
 
 
 def naming_the_ended() -> contextlib.AbstractContextManager:
