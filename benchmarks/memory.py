@@ -29,10 +29,12 @@ def compiled_model(timesteps, remat):
     return model
 
 
-def planned_by_xla(model, x, y):
+def compiled_by_xla(model, *data):
+    """The training step that XLA has compiled. It is not run."""
     import jax
+    from keras.src.backend.jax import trainer
 
-    model._symbolic_build(data_batch=(x, y))
+    model._symbolic_build(data_batch=data)
     model.optimizer.build(model.trainable_variables)
     state = model._get_jax_state(
         trainable_variables=True,
@@ -40,8 +42,14 @@ def planned_by_xla(model, x, y):
         optimizer_variables=True,
         metrics_variables=True,
     )
+    if keras.distribution.distribution() is not None:
+        data = trainer._distribute_data(data)
     step = jax.jit(model.train_step, donate_argnums=0)
-    plan = step.lower(tuple(state), (x, y)).compile().memory_analysis()
+    return step.lower(tuple(state), data).compile()
+
+
+def planned_by_xla(model, x, y):
+    plan = compiled_by_xla(model, x, y).memory_analysis()
     return plan.temp_size_in_bytes
 
 

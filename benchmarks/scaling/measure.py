@@ -64,28 +64,15 @@ def samples(settings):
 # --- JAX: what XLA has compiled for each device -------------------------------
 
 
-def compiled_by_xla(model, x, y):
+def counted_by_xla(model, x, y):
     """Counts of one device's program. No step is run."""
-    import jax
-    from keras.src.backend.jax import trainer
-
+    from benchmarks.memory import compiled_by_xla
     from keras_tcl.kernels import jax_convolution
 
     # The kernel gradient made for CPUs is a loop, of which XLA counts one
     # round; and it multiplies what is padded. As on a GPU, it is a convolution.
     jax_convolution.is_suited = lambda: False
-    model._symbolic_build(data_batch=(x, y))
-    model.optimizer.build(model.trainable_variables)
-    state = model._get_jax_state(
-        trainable_variables=True,
-        non_trainable_variables=True,
-        optimizer_variables=True,
-        metrics_variables=True,
-    )
-    if keras.distribution.distribution() is not None:
-        x, y = trainer._distribute_data((x, y))
-    step = jax.jit(model.train_step, donate_argnums=0)
-    compiled = step.lower(tuple(state), (x, y)).compile()
+    compiled = compiled_by_xla(model, x, y)
     plan, text = compiled.memory_analysis(), compiled.as_text()
     return {
         "flop": compiled.cost_analysis()["flops"],
@@ -99,7 +86,7 @@ def compiled_by_xla(model, x, y):
 # --- PyTorch: what a step has done --------------------------------------------
 
 
-def run_by_torch(model, x, y):
+def counted_by_torch(model, x, y):
     """Counts of one step of this process."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -162,9 +149,9 @@ def measured(settings):
     x, y = samples(settings)
     cost, job = predicted.cost(model), job_of(model, settings)
     if BACKEND == "jax":
-        found = compiled_by_xla(model, x, y)
+        found = counted_by_xla(model, x, y)
     else:
-        found = run_by_torch(model, x, y)
+        found = counted_by_torch(model, x, y)
     return {
         **settings,
         "backend": BACKEND,

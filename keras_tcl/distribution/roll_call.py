@@ -50,19 +50,16 @@ def meet(
             "port": door.getsockname()[1],
         }
     )
-    places = [
-        (_host(other["host"], first), other["port"]) for other in everyone
-    ]
     if len(addresses) == process.count:
-        places = [
-            (host.strip("[]"), port)
-            for (host, _), (_, port) in zip(addresses, places, strict=True)
-        ]
+        hosts = [host.strip("[]") for host, _ in addresses]
+    else:
+        hosts = [_host(other["host"], first) for other in everyone]
     close()
 
     def connect(index: int) -> None:
         with contextlib.suppress(OSError):
-            line = socket.create_connection(places[index], PATIENCE_TO_MEET)
+            place = hosts[index], everyone[index]["port"]
+            line = socket.create_connection(place, PATIENCE_TO_MEET)
             line.sendall(process.index.to_bytes(4, "big"))
             if line.recv(1) == _WELCOME:  # Else nobody may have come.
                 _watch(line, everyone[index]["name"])

@@ -182,14 +182,17 @@ def own_value(variable: Any) -> np.ndarray:
 
     Where each of its replicas has its own, these are stacked.
     """
-    parts = [part.numpy() for part in _parts(variable)]
-    return np.stack(parts) if _is_of_each(variable) else parts[0]
+    parts = _parts(variable)
+    if _is_of_each(variable, parts):
+        return np.stack([part.numpy() for part in parts])
+    return parts[0].numpy()  # The others' need not leave their devices.
 
 
 def assign_own(variable: Any, value: np.ndarray) -> None:
     """Give the replicas of this process what `own_value` returned."""
     parts = _parts(variable)
-    values = value if _is_of_each(variable) else [value] * len(parts)
+    is_of_each = _is_of_each(variable, parts)
+    values = value if is_of_each else [value] * len(parts)
     for part, own in zip(parts, values, strict=True):
         part.assign(own)
 
@@ -205,12 +208,12 @@ def _parts(variable: Any) -> Any:
     return strategy.experimental_local_results(variable.value)
 
 
-def _is_of_each(variable: Any) -> bool:
+def _is_of_each(variable: Any, parts: Any) -> bool:
     """Whether the replicas of this process may have other values each."""
     value = variable.value
     is_read = value.synchronization == tf.VariableSynchronization.ON_READ
     is_own = is_read or value.aggregation == tf.VariableAggregation.NONE
-    return len(_parts(variable)) > 1 and is_own and not variable.trainable
+    return len(parts) > 1 and is_own and not variable.trainable
 
 
 def average(variables: list[Any], share: Any) -> None:
