@@ -19,6 +19,7 @@ and exits with 1 where weights differ by more than 1e-5.
 import argparse
 import inspect
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -163,6 +164,12 @@ def start(folder, processes, devices, only, spread):
     command = [sys.executable, "-m", "benchmarks.distribution"]
     command += ["--train", str(folder), "--devices", str(devices)]
     command += ["--only", only] + ["--spread"] * spread
+    # XLA compiles much here and computes little.
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_backend_optimization_level=0 "
+        "--xla_llvm_disable_expensive_passes=true",
+    )
     launch.all_of(command, processes, folder)
 
 

@@ -124,9 +124,20 @@ def test_a_process_that_dies_is_named(tmp_path, index):
         assert f"Process {index} (" in text
         assert "has ended, and this one" in text
     assert f"Process {1 - index} (" not in text
-    if index == 0:
-        return
-    # Started again, they end as if nothing had happened.
+    if index == 1:
+        check_resumed(tmp_path, "0 epoch(s) and ", settings)
+
+
+def test_a_data_set_of_ones_own_resumes_after_an_epoch(tmp_path):
+    settings = {"own_data": True, "crops": True, "epochs": 2}
+    settings["backup"] = str(tmp_path / "backup")
+    ends = launch.run(tmp_path, 2, fault="death", after=1, **settings)
+    assert [bool(code) for code, _, _ in ends] == [True, True]
+    check_resumed(tmp_path, "1 epoch(s) are done", settings)
+
+
+def check_resumed(tmp_path, words, settings):
+    """Started again, they end as if nothing had happened."""
     resumed = launch.run(tmp_path, 2, **settings)
     settings["backup"] = None
     whole = launch.run(tmp_path / "whole", 2, **settings)
@@ -134,6 +145,6 @@ def test_a_process_that_dies_is_named(tmp_path, index):
         resumed, whole, strict=True
     ):
         assert code == 0, text
-        assert "0 epoch(s) and " in text
+        assert words in text
         assert launch.difference(found, expected) == 0
         assert found["history"] == expected["history"]

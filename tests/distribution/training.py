@@ -24,10 +24,12 @@ SETTINGS = {
     "shuffle": False,
     "optimizer": "sgd",
     "arrays": False,  # Whether `fit` is given arrays.
+    "own_data": False,  # Whether it is given a data set of one's own.
     "micro_batch_size": None,
     "frozen": False,  # Whether statistics are.
     "fault": None,
     "of": 1,  # The process that has the fault.
+    "after": 0,  # Epochs before a death.
     "backup": None,  # Folder of a `BackupAndResume`.
     "crops": False,  # Whether views are cropped at random.
 }
@@ -54,12 +56,16 @@ def main(**given):
     if settings["fault"] == "death" and process.index == settings["of"]:
         kill = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: (
-                batch == 2 and os.kill(os.getpid(), signal.SIGKILL)
+                batch == 2
+                and len(model.history.epoch) == settings["after"]
+                and os.kill(os.getpid(), signal.SIGKILL)
             )
         )
         options["callbacks"] = [kill]
     if settings["backup"]:
-        backup = keras_tcl.callbacks.BackupAndResume(settings["backup"], 1)
+        backup = keras_tcl.callbacks.BackupAndResume(
+            settings["backup"], "epoch" if settings["own_data"] else 1
+        )
         options.setdefault("callbacks", []).append(backup)
     if settings["arrays"]:
         data = {"x": x, "y": y, "batch_size": settings["batch_size"]}
@@ -215,6 +221,8 @@ def batches(x, y, settings, process):
     from keras_tcl.data import Batches, DataInfo
     from keras_tcl.data.sources import ArraySource
 
+    if settings["own_data"]:
+        return own_part(x, y, settings["batch_size"], process)
     source = ArraySource(DataInfo("tiny", 4, x.shape[1:]), x, y)
     return Batches(
         source,
@@ -223,6 +231,22 @@ def batches(x, y, settings, process):
         seed=0,
         shard=process,
     )
+
+
+def own_part(x, y, batch_size, process):
+    """A data set of Keras' kind, of one process's samples."""
+    import keras
+
+    class OwnPart(keras.utils.PyDataset):
+        def __len__(self):
+            return len(x) // batch_size
+
+        def __getitem__(self, number):
+            first = number * batch_size + process.index
+            part = slice(first, (number + 1) * batch_size, process.count)
+            return x[part], y[part]
+
+    return OwnPart()
 
 
 def spoilt(fault, process, x, y, settings):

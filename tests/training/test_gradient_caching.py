@@ -123,10 +123,22 @@ def penalized():
     return tiny(neuron=LIF(threshold=0.5, activity_regularizer=of_activity))
 
 
+def staged():
+    """One stage of one step, and one of two."""
+    model = keras_tcl.models.sew_resnet(
+        [1, 1], [8, 8], (8, 8, 1), 3, timesteps=2,
+        augmenter=None, neuron=LIF(threshold=0.2),
+    )  # fmt: skip
+    freeze(model)
+    model.stage_timesteps = [1, 2]
+    return model
+
+
 @pytest.mark.parametrize(
     "loss, build",
     [
         pytest.param(losses.MeanCrossEntropy(), penalized, id="penalized"),
+        pytest.param(losses.TCL(weight=3.0), staged, id="mixed T"),
         pytest.param(losses.STCL(weight=3.0), tiny, id="two views"),
         # The backends' loops know nothing of the loss.
         pytest.param(losses.TCL(weight=3.0), tiny, id="one view", marks=once),
@@ -159,10 +171,15 @@ def fresh(build, loss=None):
     return model
 
 
+def running_mean():
+    neuron = LIF(threshold=0.5, initial_potential="running_mean")
+    return tiny(augmenter=None, neuron=neuron)
+
+
 @pytest.mark.parametrize(
     "build",
-    [lambda: tiny(frozen=False, augmenter=None), random],
-    ids=["statistics", "random numbers"],
+    [lambda: tiny(frozen=False, augmenter=None), random, running_mean],
+    ids=["statistics", "random numbers", "running mean"],
 )
 def test_without_a_contrast_it_accumulates_gradients(build):
     """Live statistics and random numbers are those of the micro-batches.
