@@ -30,6 +30,7 @@ SMALL = {
     "remat": None,
     "batch": 8,
     "devices": 1,
+    "sharded": False,
 }
 DEEP = {**SMALL, "stages": [[2, 2], [16, 32]]}
 # Many embeddings of a narrow network: the contrast is what is counted.
@@ -52,6 +53,11 @@ CASES = {
         {**DEEP, "remat": by} for by in (None, "stage", "block")
     ],
 }
+if BACKEND == "jax":
+    # Predicted is data parallelism: the ratios say what sharing changes.
+    CASES["weights on each device, and shared by two"] = [
+        {**SMALL, "devices": 4, "sharded": sharded} for sharded in (False, True)
+    ]
 
 
 def run(jobs):
@@ -103,6 +109,11 @@ def _size_and_ratio(size, predicted):
     return f"{size / 1e3:.1f}{ratio}"
 
 
+def _process(job):
+    """What is fixed when a process begins."""
+    return job["devices"], job["sharded"]
+
+
 def measure(cases):
     """Results of all cases, in their order."""
     jobs = [
@@ -111,8 +122,8 @@ def measure(cases):
         for settings in case
     ]
     results = []
-    for devices in sorted({job["devices"] for job in jobs}):
-        results += run([job for job in jobs if job["devices"] == devices])
+    for process in sorted({_process(job) for job in jobs}):
+        results += run([job for job in jobs if _process(job) == process])
     order = {name: number for number, name in enumerate(cases)}
     return sorted(results, key=lambda found: order[found["case"]])
 

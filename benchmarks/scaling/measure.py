@@ -170,6 +170,8 @@ def main():
     jobs = json.loads(sys.argv[1])
     if jobs[0]["devices"] > 1 and BACKEND != "torch":
         training.show_devices(jobs[0]["devices"])
+    if jobs[0]["sharded"]:
+        training.share_kernels(jobs[0]["devices"])
     process = keras_tcl.distribution.data_parallel()
     for settings in jobs:
         found = measured(settings)

@@ -1,7 +1,7 @@
 """Devices of JAX: `keras.distribution`, and what it lacks."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -40,8 +40,16 @@ def start(launched: Launch) -> None:
         distribution_lib.initialize_rng()
         roll_call.meet(launched.process, addresses, _facts_of_each)
     devices = keras.distribution.list_devices()
-    if len(devices) > 1 and keras.distribution.distribution() is None:
-        keras.distribution.set_distribution(Devices(devices))
+    distribution = keras.distribution.distribution()
+    if distribution is None and len(devices) > 1:
+        distribution = keras.distribution.DataParallel(
+            devices=devices,
+            # Data sets are divided among processes by `shard=`.
+            auto_shard_dataset=False,
+        )
+        keras.distribution.set_distribution(distribution)
+    if distribution is not None:
+        _take_any_batch(distribution)
         trainer.JAXEpochIterator._get_distributed_iterator = _each_laid_out
 
 
@@ -104,27 +112,29 @@ def of_all_processes(numbers: np.ndarray) -> np.ndarray:
         return multihost_utils.process_allgather(numbers).sum(0)
 
 
-class Devices(keras.distribution.DataParallel):
-    """`DataParallel` that takes batches which do not divide.
+def _take_any_batch(distribution: Any) -> None:
+    """Have a distribution take batches that do not divide.
 
     Such a batch, mostly the last one, is computed by every device as a whole:
     slower, and the same.
-
-    Args:
-        devices: Sequence of devices, as Keras names them.
     """
+    parts = _parts_of(distribution)
+    layout_of_equal_parts = distribution.get_data_layout
 
-    def __init__(self, devices: Sequence[Any]) -> None:
-        # Data sets are divided among processes by `shard=`.
-        super().__init__(devices=list(devices), auto_shard_dataset=False)
+    def layout(shape: Any) -> Any:
+        if jax.process_count() == 1 and shape[0] % parts:
+            axes = [None] * len(shape)
+            return keras.distribution.TensorLayout(
+                axes, distribution.device_mesh
+            )
+        return layout_of_equal_parts(shape)
 
-    def get_data_layout(self, data_shape: Any) -> Any:
-        if jax.process_count() == 1 and (
-            data_shape[0] % self.device_mesh.devices.size
-        ):
-            axes = [None] * len(data_shape)
-            return keras.distribution.TensorLayout(axes, self.device_mesh)
-        return super().get_data_layout(data_shape)
+    distribution.get_data_layout = layout
+
+
+def _parts_of(distribution: Any) -> int:
+    mesh = distribution.device_mesh
+    return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
 
 
 def _each_laid_out(iterator: Any, distribution: Any) -> Iterator[Any]:

@@ -19,7 +19,9 @@ def data_parallel() -> Process:
 
     On TensorFlow and JAX, the devices are the GPUs, or the CPUs that the
     backend was told to show. A distribution or strategy that is set already
-    stays, in one process.
+    stays, in one process: on JAX a `keras.distribution.ModelParallel`, too,
+    of which each device holds a part of the weights that its `LayoutMap`
+    names.
 
     Each process is told by the environment which one it is: by `torchrun`
     on PyTorch, by TF_CONFIG, or by Keras' variables

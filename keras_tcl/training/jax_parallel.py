@@ -50,7 +50,16 @@ class ParallelModel(FixedKeras):
         self, given: dict[str, Any], process: Process, seed: int | None = None
     ) -> None:
         """Make the data that of this process, if all have the same."""
-        if keras.distribution.distribution() is None:
+        distribution = keras.distribution.distribution()
+        if isinstance(distribution, keras.distribution.ModelParallel):
+            raise ValueError(
+                "Of several processes that share the weights, none has all of "
+                f"them to save. Received: {process.count} processes, and a "
+                "`keras.distribution.ModelParallel`. It is for the devices of "
+                "one process: start one that sees all devices of its host, or "
+                "leave it to `keras_tcl.distribution.data_parallel()`."
+            )
+        if distribution is None:
             raise ValueError(
                 f"{process.count} processes have no distribution, and would "
                 "train apart: call `keras_tcl.distribution.data_parallel()` "

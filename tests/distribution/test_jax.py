@@ -24,3 +24,20 @@ def test_a_last_batch_that_processes_cannot_share_is_refused(tmp_path):
     for code, text, _ in launch.run(tmp_path, 2, size=19):
         assert code == 1
         assert "a last batch of 3, for 2 devices" in text.splitlines()[-1]
+
+
+def test_devices_that_share_the_weights(tmp_path):
+    """Two halves of each kernel, and two of each batch but the last."""
+    settings = {"loss": "STCL", "size": 35, "optimizer": "clipped"}
+    (alone,) = launch.on_devices(tmp_path, [1], **settings)
+    (shared,) = launch.on_devices(tmp_path, [4], sharded="before", **settings)
+    launch.check_equal(alone, shared)
+
+
+def test_processes_that_would_share_the_weights(tmp_path):
+    for code, text, _ in launch.run(tmp_path, 2, sharded="after"):
+        assert code == 1
+        assert (
+            "2 processes, and a `keras.distribution.ModelParallel`"
+            in text.splitlines()[-1]
+        )

@@ -18,6 +18,9 @@ SETTINGS = {
     "events": False,
     "synchronized": True,
     "virtual": 1,  # Devices of each process, on JAX and TensorFlow.
+    # Whether JAX's devices share the kernels: "before" `data_parallel()` is
+    # called, or "after".
+    "sharded": None,
     "size": 40,  # Samples.
     "batch_size": 8,
     "epochs": 1,
@@ -44,7 +47,11 @@ def main(**given):
 
     import keras_tcl
 
+    if settings["sharded"] == "before":
+        share_kernels(settings["virtual"])
     process = keras_tcl.distribution.data_parallel()
+    if settings["sharded"] == "after":
+        share_kernels(settings["virtual"] * process.count)
     model = built(settings)
     x, y = samples(settings)
     if settings["fault"]:
@@ -132,6 +139,19 @@ def show_devices(count):
     (cpu,) = tf.config.list_physical_devices("CPU")
     one = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [one] * count)
+
+
+def share_kernels(count):
+    """Half of the devices have half of each kernel's output channels."""
+    from keras import distribution
+
+    mesh = distribution.DeviceMesh((count // 2, 2), ["batch", "model"])
+    layouts = distribution.LayoutMap(mesh)
+    layouts[".*conv.*kernel"] = (None, None, None, "model")
+    layouts[".*classifier.*kernel"] = (None, "model")
+    distribution.set_distribution(
+        distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch")
+    )
 
 
 def built(settings):
