@@ -11,8 +11,9 @@ images, and become `keras_tcl/presets/NAME`, with the model card written from
 what was measured, and golden logits for the tests. `presets.jsonl` beside this
 file holds a line of every run.
 
-A run that was interrupted resumes after its last whole epoch, from
-`preset_runs/NAME`.
+A run that was interrupted resumes where it was, from `preset_runs/NAME`. Of
+several processes (`keras_tcl.distribution`), each trains on its part of every
+batch, and normalizes it by itself.
 """
 
 import argparse
@@ -29,11 +30,11 @@ import numpy as np
 
 import keras_tcl
 from benchmarks.methods import by_epoch
-from benchmarks.paper.checkpoints import Checkpoints
 from benchmarks.paper.optimizer import L2SGD
 from keras_tcl import analysis
 from keras_tcl.augmentation import RandomCrop
-from keras_tcl.callbacks import TimestepSchedule
+from keras_tcl.callbacks import BackupAndResume, TimestepSchedule
+from keras_tcl.distribution import Process
 from keras_tcl.losses import TCL
 from keras_tcl.models import count_macs
 from keras_tcl.models.presets import CARD, SHIPPED
@@ -59,9 +60,12 @@ class Recipe:
         licence: String, that of the weights.
         network: String, a name of `keras_tcl.list_models()`.
         arguments: Dictionary, those of the network that are not the data's.
+        begins_with: String, what the preset of that name, with whose weights
+            the training begins, has been trained by; or none: random weights.
         rate: Float, the highest learning rate.
         warmup: Float, the part of the training in which the rate rises; it
             falls to 0 in a cosine after that.
+        l2: Float, the factor of the L2 regularization.
         epochs, batch_size: Integers.
         timesteps: Dictionary `{begin: T}` of the time steps trained on, where
             `begin` is a share of the epochs; or none: all, from the start.
@@ -75,8 +79,10 @@ class Recipe:
     licence: str
     network: str = "sew_resnet8"
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    begins_with: str = ""
     rate: float = 0.2
     warmup: float = 0.0
+    l2: float = 5e-4
     epochs: int = 40
     batch_size: int = 32
     timesteps: Mapping[float, int] = dataclasses.field(default_factory=dict)
@@ -157,7 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--golden", type=pathlib.Path, default=GOLDEN)
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     options = parser.parse_args(arguments)
+    process = keras_tcl.distribution.data_parallel()
     recipe = RECIPES[options.name]
+    if options.hold_out and recipe.begins_with:
+        parser.error("The weights to begin with know the images held out.")
     version = commit()  # Before results are written into the tree.
     if options.epochs:
         recipe = dataclasses.replace(recipe, epochs=options.epochs)
@@ -167,7 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for split in splits or ("train", "test")
     )
     run = options.runs / f"{options.name}{'-held-out' * options.hold_out}"
-    model, seconds = trained(recipe, train, run)
+    model, seconds = trained(recipe, train, run, process)
+    if not process.is_first:
+        return
     info = train.info
     measured = analysis.report(
         model,
@@ -215,7 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         },
         "recipe": recipe_facts(recipe, model),
         "origin": {
-            "command": f"`python -m benchmarks.presets {options.name}`",
+            "command": f"`python -m benchmarks.presets {options.name}`"
+            + f" in {process.count} processes" * (process.count > 1),
             "commit": version,
             "training": f"{seconds:.0f} s",
             "licence": recipe.licence,
@@ -232,50 +244,46 @@ def network_arguments(recipe: Recipe, info: Any) -> dict[str, Any]:
     return {**info.network_arguments(), **recipe.arguments}
 
 
+class Clock(keras.callbacks.Callback):
+    """Counts seconds, those before an interruption among them."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.set_state({"seconds": 0.0})
+
+    def get_state(self) -> dict[str, float]:
+        """For `BackupAndResume`."""
+        return {"seconds": time.monotonic() - self._begun}
+
+    def set_state(self, state: dict[str, float]) -> None:
+        """Go on from what `get_state` returned."""
+        self._begun = time.monotonic() - state["seconds"]
+
+
 def trained(
-    recipe: Recipe, train: Any, run: pathlib.Path
+    recipe: Recipe, train: Any, run: pathlib.Path, process: Process
 ) -> tuple[keras_tcl.TCLModel, float]:
     """The model after its last epoch, and how many seconds that took."""
-    checkpoints = Checkpoints(run)
-    restored = checkpoints.restore()
-    progress = {"epochs": 0, "seconds": 0.0}
-    if restored is not None:
-        model, progress = restored
+    keras.utils.set_random_seed(0)
     data = keras_tcl.data.Batches(
         train,
         recipe.batch_size,
         shuffle=True,
         drop_remainder=True,
-        initial_epoch=progress["epochs"],
+        shard=process,
     )
-    if restored is None:
-        keras.utils.set_random_seed(0)
-        model = compiled(recipe, train.info, len(data))
-    start = time.monotonic() - progress["seconds"]
-
-    def save(epoch: int, logs: Any) -> None:
-        progress = {
-            "epochs": epoch + 1,
-            "seconds": time.monotonic() - start,
-            "backend": keras.config.backend(),
-        }
-        checkpoints.save(model, progress)
-
-    if progress["epochs"] >= recipe.epochs:
-        return model, progress["seconds"]
-    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=save)]
+    model = compiled(recipe, train.info, len(data))
+    clock = Clock()
+    callbacks = [BackupAndResume(run, delete_checkpoint=False), clock]
     if recipe.timesteps:
-        # The first, so that the model is saved with all of its steps.
         schedule = by_epoch(recipe.timesteps, recipe.epochs)
-        callbacks.insert(0, TimestepSchedule(schedule))
+        callbacks.append(TimestepSchedule(schedule))
     model.fit(
         data,
         epochs=recipe.epochs,
-        initial_epoch=progress["epochs"],
         callbacks=callbacks,
         verbose=2 if recipe.dataset == "cifar10" else "auto",
     )
-    return model, time.monotonic() - start
+    return model, clock.get_state()["seconds"]
 
 
 def compiled(recipe: Recipe, info: Any, steps: int) -> keras_tcl.TCLModel:
@@ -285,6 +293,7 @@ def compiled(recipe: Recipe, info: Any, steps: int) -> keras_tcl.TCLModel:
         recipe.network,
         **network_arguments(recipe, info),
         augmenter=augmenter() if callable(augmenter) else augmenter,
+        weights=info.name if recipe.begins_with else None,
     )
     steps *= recipe.epochs
     rising = round(recipe.warmup * steps)
@@ -294,7 +303,9 @@ def compiled(recipe: Recipe, info: Any, steps: int) -> keras_tcl.TCLModel:
         warmup_target=recipe.rate if rising else None,
         warmup_steps=rising,
     )
-    model.compile(L2SGD(rate), recipe.loss(), metrics=["accuracy"])
+    model.compile(
+        L2SGD(rate, l2=recipe.l2), recipe.loss(), metrics=["accuracy"]
+    )
     return model
 
 
@@ -312,7 +323,9 @@ def recipe_facts(recipe: Recipe, model: keras_tcl.TCLModel) -> dict[str, Any]:
         augmenter = type(model.augmenter).__name__
         augmenter += f"({model.augmenter.padding})"
     rises = f"rises in the first {recipe.warmup:.0%} and " * bool(recipe.warmup)
+    begins_with = recipe.begins_with
     return {
+        **({"begins_with": begins_with} if begins_with else {}),
         "loss": f"{type(loss).__name__}, {settings}",
         "optimizer": f"SGD, momentum {model.optimizer.momentum}, "
         f"L2 {model.optimizer.l2}",
