@@ -112,8 +112,22 @@ def schedule_of(method: Method, epochs: int) -> list[keras.callbacks.Callback]:
 
 
 def by_epoch(by_share: Mapping[float, int], epochs: int) -> dict[int, int]:
-    """`{epoch: T}` for a `TimestepSchedule`, from `{share of epochs: T}`."""
-    return {round(share * epochs): t for share, t in by_share.items()}
+    """`{epoch: T}` for a `TimestepSchedule`, from `{share of epochs: T}`.
+
+    A T whose share is less than an epoch is left out, but for the first.
+    """
+    begins: dict[int, int] = {}
+    for share, timesteps in sorted(by_share.items()):
+        epoch = round(share * epochs)
+        if epoch < epochs and epoch not in begins:
+            begins[epoch] = timesteps
+    last = max(by_share.items())[1]
+    if last not in begins.values():
+        raise ValueError(
+            f"{epochs} epochs are too few for the time steps {dict(by_share)}, "
+            "by shares: the last would not be trained."
+        )
+    return begins
 
 
 def run(arguments: argparse.Namespace) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tcl import kernels
+from keras_tcl.distribution import replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_tcl")
@@ -45,6 +46,21 @@ class Conv2D(keras.layers.Conv2D):
             or self.groups != 1
             or set(self.dilation_rate) != {1}
         ):
-            return super().convolution_op(inputs, kernel)
+            return self._of_any(inputs, super().convolution_op(inputs, kernel))
         kernel = ops.convert_to_tensor(kernel)
-        return kernels.convolution(inputs, kernel, self.strides, self.padding)
+        outputs = kernels.convolution(
+            inputs, kernel, self.strides, self.padding
+        )
+        return self._of_any(inputs, outputs)
+
+    def _of_any(self, inputs: Any, outputs: Any) -> Any:
+        """The outputs, of a replica that has no samples, too.
+
+        oneDNN's convolution of none (TensorFlow 2.21, on CPUs with AVX-512)
+        returns them with the channels of its inputs, and the replicas' sums
+        have other shapes.
+        """
+        if not replicas.are_in_step() or None in outputs.shape[1:]:
+            return outputs
+        size = ops.shape(inputs)[0]
+        return ops.reshape(outputs, (size, *outputs.shape[1:]))
