@@ -9,6 +9,7 @@ import numpy as np
 from keras_tcl import checks, inputs
 from keras_tcl.analysis.measurement import check_data, network_of, reader
 from keras_tcl.analysis.rates import GROUPINGS, grouped_layers, rates_of
+from keras_tcl.distribution import replicas
 from keras_tcl.inference.latency import add_by_latency, correct_by_latency
 from keras_tcl.inference.readout import Readout
 
@@ -116,13 +117,17 @@ class LatencyMonitor(keras.callbacks.Callback):
             raise ValueError(
                 "`validation_data` is empty: there is no accuracy."
             )
+        # Callbacks of all processes decide by these, and must decide alike.
+        sums = np.array([*hits, *rates.values(), total])
+        sums = replicas.of_all_parts(self.validation_data, sums)
+        means = sums[:-1] / sums[-1]
         results = {
-            f"val_accuracy_t{t}": float(count / total)
-            for t, count in enumerate(hits, start=1)
+            f"val_accuracy_t{t}": float(mean)
+            for t, mean in enumerate(means[: len(hits)], start=1)
         }
-        for name, rate in rates.items():
+        for name, mean in zip(rates, means[len(hits) :], strict=True):
             key = "firing_rate" if name == "model" else f"firing_rate_{name}"
-            results[key] = float(rate / total)
+            results[key] = float(mean)
         return results
 
     def _batches(self) -> Iterable[tuple[Any, Any]]:

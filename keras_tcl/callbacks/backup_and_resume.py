@@ -4,11 +4,13 @@ import datetime
 import math
 import os
 import pathlib
+import secrets
 import time
 import warnings
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_tcl import checks
 from keras_tcl.callbacks import training_state
@@ -60,7 +62,7 @@ class BackupAndResume(keras.callbacks.Callback):
 
     Args:
         backup_dir: Path of a folder for the checkpoints of this training
-            alone.
+            alone. Several processes need one that all of them see.
         save_freq: `"epoch"`, for a checkpoint at the beginning of each epoch;
             or an integer, for one after so many batches; or a
             `datetime.timedelta`, for one whenever that has passed (not with
@@ -78,7 +80,7 @@ class BackupAndResume(keras.callbacks.Callback):
     Raises:
         ValueError: If an argument is none of these; at the beginning of `fit`,
             if a checkpoint is of another training, with what differs, or all
-            are damaged.
+            are damaged, or processes do not see the same folder.
 
     Example:
 
@@ -140,6 +142,8 @@ class BackupAndResume(keras.callbacks.Callback):
         if optimizer is not None and not optimizer.built:
             optimizer.build(self.model.trainable_variables)
         self._identity = identity(self.model, self._data)
+        if replicas.process().count > 1:
+            _check_all_see(self.backup_dir)
         process: tuple[int, int] = replicas.process()
         if self._data is not None and process == (0, 1):
             process = self._data.shard
@@ -308,6 +312,28 @@ class BackupAndResume(keras.callbacks.Callback):
                 stacklevel=2,
             )
         self._unsaved, self._saved_at = 0, time.monotonic()
+
+
+def _check_all_see(folder: pathlib.Path) -> None:
+    """Raise a ValueError in all processes if one sees another folder."""
+    of_all = replicas.processes.of_all_processes
+    path, is_first = folder / "seen", replicas.process().is_first
+    number = secrets.randbelow(2**20) if is_first else 0
+    if is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(number))
+    (number,) = of_all(np.array([number], "float64"))
+    sees = path.exists() and path.read_text() == str(round(number))
+    (others,) = of_all(np.array([not sees], "float64"))
+    if is_first:
+        path.unlink()
+    if others:
+        raise ValueError(
+            "`backup_dir` must be a folder that all processes see, such as one "
+            "of a file system that their hosts share: a state counts where "
+            f"each has written its part. Received: {str(folder)!r}, of which "
+            f"{round(others)} process(es) do not see what the first wrote."
+        )
 
 
 def _checked_frequency(save_freq: Any) -> str | int | datetime.timedelta:

@@ -1,7 +1,5 @@
 """By what a training is told from another, and how the two differ."""
 
-import json
-import re
 import zlib
 from typing import Any
 
@@ -10,11 +8,7 @@ import numpy as np
 
 from keras_tcl.data import Batches
 from keras_tcl.distribution import replicas
-
-# They differ between two runs of one program, or are part of the state.
-_LEFT_OUT = ("seed", "shared_object_id", "build_config")
-# By these, a network's config names a layer, or refers to one.
-_NAMES = ("name", "keras_history", "input_layers", "output_layers")
+from keras_tcl.training.configs import without_chance
 
 
 def identity(model: keras.Model, data: Batches | None) -> dict[str, Any]:
@@ -24,8 +18,8 @@ def identity(model: keras.Model, data: Batches | None) -> dict[str, Any]:
         "data": None if data is None else _of_data(data),
         "timesteps": getattr(model, "timesteps", None),
         "replicas": replicas.of_this_process(),
-        "compile": _of_config(model.get_compile_config),
-        "model": _of_config(model.get_config),
+        "compile": without_chance(model.get_compile_config),
+        "model": without_chance(model.get_config),
     }
 
 
@@ -65,39 +59,6 @@ def _of_data(data: Batches) -> dict[str, Any]:
         "drop_remainder": bool(data.drop_remainder),
         "shard": list(data.shard),
     }
-
-
-def _of_config(get_config: Any) -> Any:
-    try:
-        config = get_config()
-    except Exception:  # A model of one's own may have none.
-        return None
-    return _normal(json.loads(json.dumps(config, default=_type_name)), {})
-
-
-def _normal(config: Any, numbers: dict[str, int], is_name: bool = False) -> Any:
-    """A config without what Keras numbers, draws or compiles by itself.
-
-    Layers have numbers by their order in it, which `numbers` collects: they
-    tell what is connected to what, however far Keras had counted before.
-    """
-    if isinstance(config, dict):
-        if config.get("class_name") == "__lambda__":
-            return "lambda"
-        kept = {k: v for k, v in config.items() if k not in _LEFT_OUT}
-        return {k: _normal(v, numbers, k in _NAMES) for k, v in kept.items()}
-    if isinstance(config, list):
-        return [_normal(value, numbers, is_name) for value in config]
-    if not isinstance(config, str):
-        return config
-    name = re.sub(r"(_\d+)+$", "", config)
-    if is_name:
-        return f"{name} {numbers.setdefault(config, len(numbers))}"
-    return name
-
-
-def _type_name(value: Any) -> str:
-    return type(value).__name__
 
 
 def _short(value: Any) -> str:

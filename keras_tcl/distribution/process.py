@@ -79,15 +79,24 @@ def _of_keras(environment: Mapping[str, str]) -> Launch:
 def _of_tensorflow(config: str) -> Launch:
     try:
         found: Any = json.loads(config)
-        workers = tuple(found["cluster"]["worker"])
-        index = found["task"]["index"]
-    except (ValueError, KeyError, TypeError):
+        # A chief trains, too, and is the first.
+        chiefs, workers = (
+            tuple(found["cluster"].get(job, ())) for job in ("chief", "worker")
+        )
+        task = found["task"]
+        kind, index = task.get("type", "worker"), int(task["index"])
+        if kind not in ("chief", "worker"):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(
             "TF_CONFIG must be the JSON of {'cluster': {'worker': ['host:port'"
-            ", ...]}, 'task': {'type': 'worker', 'index': 0}}. Received: "
+            ", ...]}, 'task': {'type': 'worker', 'index': 0}}, where the first "
+            "may be of a job 'chief'; other tasks train nothing. Received: "
             f"TF_CONFIG={config!r}."
         ) from None
-    return Launch(_process(index, len(workers)), workers)
+    index += len(chiefs) * (kind == "worker")
+    everyone = chiefs + workers
+    return Launch(_process(index, len(everyone)), everyone)
 
 
 def _of_torchrun(environment: Mapping[str, str]) -> Launch:

@@ -132,14 +132,32 @@ def shard_of(data: Any) -> tuple[int, int] | None:
     return shard if isinstance(shard, tuple) else None
 
 
-def of_all_shards(data: Any, numbers: np.ndarray) -> np.ndarray:
-    """Sums over the processes that have a shard of a data set each.
+def has_part(data: Any) -> bool:
+    """Whether several processes have a part of these data each.
+
+    Arrays are those of all, and so are batches that were not given a shard; a
+    data set of another kind is each process's own.
+    """
+    first = keras.tree.flatten(data)[0]
+    are_arrays = isinstance(first, np.ndarray) or keras.ops.is_tensor(first)
+    return process().count > 1 and not are_arrays and shard_of(data) != (0, 1)
+
+
+def of_all_parts(data: Any, numbers: np.ndarray) -> np.ndarray:
+    """Sums over the processes that have a part of the data each.
 
     Args:
-        data: Data set; without a `shard`, each process has all of it.
+        data: Arrays, or a data set.
         numbers: Array, the sums of this process.
     """
-    _, count = shard_of(data) or (0, 1)
-    if count == 1 or process().count == 1:
-        return numbers
-    return processes.of_all_processes(numbers)
+    return processes.of_all_processes(numbers) if has_part(data) else numbers
+
+
+def check_whole(data: Any, what: str) -> None:
+    """Raise a ValueError if this process has a part of the data alone."""
+    if has_part(data):
+        raise ValueError(
+            f"{what} is that of one process, which must be given all data: "
+            "load them without `shard=`, or give it arrays. Received: data "
+            f"of which each of {process().count} processes has a part."
+        )

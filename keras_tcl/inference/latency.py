@@ -69,7 +69,7 @@ def evaluate_timesteps(
         total += len(logits)
     if not total:
         raise ValueError("The data set is empty: there is no accuracy.")
-    sums = replicas.of_all_shards(x, np.append(correct, total))
+    sums = replicas.of_all_parts(x, np.append(correct, total))
     return sums[:-1] / sums[-1]
 
 

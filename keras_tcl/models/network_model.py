@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_tcl import checks, graph, inference, inputs
+from keras_tcl.distribution import replicas
 from keras_tcl.graph import LOGITS, check_network
 from keras_tcl.inference import latency
 from keras_tcl.inference.calibration import calibrate
@@ -240,6 +241,7 @@ class NetworkModel(StagedModel):
         """
         x = inputs.one_input(x)
         self.check_data(x)
+        replicas.check_whole(x, "A calibration")
         with self._alone():
             calibrate(self.network, x, self.check_data, batch_size, batches)
 

@@ -9,6 +9,8 @@ import numpy as np
 from keras import ops
 
 from keras_tcl import inputs
+from keras_tcl.layers import Neuron
+from keras_tcl.training.configs import without_chance
 
 _SETTINGS = (
     "batch_size",
@@ -20,6 +22,7 @@ _SETTINGS = (
     "validation_split",
     "validation_steps",
 )
+_OF_ALL_LAYERS = ("name", "trainable", "dtype")
 # Samples of large arrays that are looked at.
 _LOOKED_AT = 64
 
@@ -42,13 +45,39 @@ def of_model(model: keras.Model) -> dict[str, Any]:
     variables = [(v.path, tuple(v.shape), v.dtype) for v in model.variables]
     optimizer = getattr(model, "optimizer", None)
     micro_batches = getattr(model, "_micro_batches", None)
+    network = getattr(model, "network", None)
+    neurons = (
+        {}
+        if network is None
+        else {
+            json.dumps(_neuron(layer), sort_keys=True): None
+            for layer in network._flatten_layers()
+            if isinstance(layer, Neuron)
+        }
+    )
     return {
+        # Each by itself, to be seen in a message; then all.
+        "time steps": getattr(model, "timesteps", None),
+        "neurons": "; ".join(neurons),
+        "dtype policy": model.dtype_policy.name,
+        "network": _hash_of(model.get_config),
+        "compilation": _hash_of(model.get_compile_config),
         "variables": f"{len(variables)} ({_short(repr(variables))})",
         "trainable variables": len(model.trainable_variables),
         "loss": _config_of(getattr(model, "loss", None)),
         "optimizer": _config_of(optimizer),
         "micro_batch_size": getattr(micro_batches, "size", None),
     }
+
+
+def _hash_of(get_config: Any) -> str:
+    return _short(json.dumps(without_chance(get_config), sort_keys=True))
+
+
+def _neuron(layer: Any) -> Any:
+    config = without_chance(layer.get_config) or {}
+    settings = {k: v for k, v in config.items() if k not in _OF_ALL_LAYERS}
+    return {type(layer).__name__: settings}
 
 
 def of_data(data: Any) -> dict[str, Any]:

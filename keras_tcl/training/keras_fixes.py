@@ -342,6 +342,24 @@ def arguments_of(method: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
     return given
 
 
+def moving_statistics(model: keras.Model) -> list[Any]:
+    """Floats that layers move by themselves, which no weights are."""
+    found = {
+        id(variable): variable
+        for layer in model._flatten_layers()
+        for variable in layer._non_trainable_variables
+        if "float" in variable.dtype and not _is_at_rest(layer)
+    }
+    return list(found.values())
+
+
+def _is_at_rest(layer: Any) -> bool:
+    return (
+        isinstance(layer, keras.layers.BatchNormalization)
+        and not layer.trainable
+    )
+
+
 def clear_losses(layer: Any) -> None:
     """Forget the losses that a layer's last call added (Keras 3.15).
 

@@ -22,7 +22,11 @@ from keras_tcl.distribution.arguments import (
 from keras_tcl.distribution.process import Process
 from keras_tcl.distribution.replicas import seeds_of
 from keras_tcl.training import fingerprint
-from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
+from keras_tcl.training.keras_fixes import (
+    FixedKeras,
+    arguments_of,
+    moving_statistics,
+)
 
 # The replicas of one process are threads of it.
 _step = threading.local()
@@ -110,9 +114,9 @@ class ParallelModel(FixedKeras):
         _step.factor = share * context.num_replicas_in_sync
         logs = super().train_step(data)
         # Moving statistics, which each replica has moved.
-        variables = self.non_trainable_variables
-        moved = [v for v in variables if "float" in v.dtype]
-        replicas.average(moved, share)
+        moved = moving_statistics(self)
+        if moved:
+            replicas.average(moved, share)
         return logs
 
     def _refuse_on_replicas(self, method: str, instead: str) -> None:
@@ -182,6 +186,16 @@ def _sees_whole_batches(optimizer: Any) -> None:
         count = context.num_replicas_in_sync
         return [g / count for g in clip(inner, total)]
 
+    def is_finite(gradients: Any) -> Any:
+        # Keras asks the first replica, of gradients not yet added up.
+        finite = type(optimizer).check_finite(optimizer, gradients)
+        context = replicas.context()
+        if context is None:
+            return finite
+        return context.all_reduce("SUM", tf.cast(~finite, "int32")) == 0
+
     # Not by `setattr`, where Keras would track them.
+    if optimizer is not inner:
+        optimizer.__dict__["check_finite"] = is_finite
     optimizer.__dict__["scale_loss"] = scale_share
     inner.__dict__["_clip_gradients"] = clip_sum

@@ -23,7 +23,11 @@ from keras_tcl.distribution import torch_processes as processes
 from keras_tcl.distribution.parts import share
 from keras_tcl.distribution.process import SEEDS_APART
 from keras_tcl.training import fingerprint
-from keras_tcl.training.keras_fixes import FixedKeras, arguments_of
+from keras_tcl.training.keras_fixes import (
+    FixedKeras,
+    arguments_of,
+    moving_statistics,
+)
 
 _KINDS = ("a training step", "an evaluation step", "the end of its data")
 
@@ -55,9 +59,11 @@ class ParallelModel(FixedKeras):
         if processes.count() == 1:
             return super().evaluate(x, y, *args, **kwargs)
         given = arguments_of("evaluate", self, x, y, *args, **kwargs)
-        if not self._passes:  # Not that of a `fit`.
+        # `fit` has divided what it evaluates itself.
+        if not given.get("_use_cached_eval_dataset"):
             share(given, processes.process(), None)
             processes.same("settings", fingerprint.of_data(given["x"]))
+        if not self._passes:
             processes.take_from_first([v.value for v in self.variables])
         if processes.index():
             given["verbose"] = 0
@@ -117,11 +123,7 @@ class ParallelModel(FixedKeras):
 
         def apply_sum(gradients: Any, variables: Any = None) -> Any:
             # So are moving statistics, which each process has moved.
-            moved = [
-                v.value.data
-                for v in self.non_trainable_variables
-                if v.value.is_floating_point()
-            ]
+            moved = [v.value.data for v in moving_statistics(self)]
             for value in moved:
                 value.mul_(step.share)
             found = [g for g in gradients if g is not None]

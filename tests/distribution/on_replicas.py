@@ -76,5 +76,19 @@ model.calibrate(x)
 found["calibrated"] = [
     w.numpy().tolist() for w in model.network.weights if "moving" in w.path
 ]
+# Half precision: the gradient of the second replica alone overflows.
+keras.config.set_dtype_policy("mixed_float16")
+half = training.built({**training.SETTINGS, "loss": "TET", "views": 1})
+weights = np.ones(16, "float32")
+weights[-1] = 1e30
+before = [keras.ops.convert_to_numpy(w) for w in half.trainable_weights]
+half.fit(x, y, 16, sample_weight=weights, shuffle=False, verbose=0)
+found["overflow"] = [
+    bool(np.array_equal(old, keras.ops.convert_to_numpy(new)))
+    for old, new in zip(before, half.trainable_weights, strict=True)
+]
+found["scale"] = float(keras.ops.convert_to_numpy(half.optimizer.dynamic_scale))
+keras.config.set_dtype_policy("float32")
+
 model.network.save_weights("weights.weights.h5")
 print(json.dumps(found))

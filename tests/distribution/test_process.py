@@ -49,6 +49,23 @@ def test_tf_config():
     assert check_addresses(launched) == [("a", 1), ("b", 2)]
 
 
+def test_a_chief_is_the_first_worker():
+    cluster = {"chief": ["a:1"], "worker": ["b:2", "c:3"], "ps": ["d:4"]}
+    found = [
+        launch({"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})})
+        for task in (
+            {"type": "chief", "index": 0},
+            {"type": "worker", "index": 0},
+            {"type": "worker", "index": 1},
+        )
+    ]
+    assert [launched.process for launched in found] == [(0, 3), (1, 3), (2, 3)]
+    assert {launched.addresses for launched in found} == {("a:1", "b:2", "c:3")}
+    other = {"cluster": cluster, "task": {"type": "ps", "index": 0}}
+    with pytest.raises(ValueError, match="other tasks train nothing"):
+        launch({"TF_CONFIG": json.dumps(other)})
+
+
 @pytest.mark.parametrize(
     "environment",
     [

@@ -43,7 +43,8 @@ def test_a_contrast_of_two_views_with_clipping(tmp_path):
 def test_epochs_of_another_order_each(tmp_path):
     # On PyTorch, each device has a process of its own.
     devices = 1 if BACKEND == "torch" else 2
-    check_equal(tmp_path, devices, size=36, epochs=3, shuffle=True, loss="TCL")
+    settings = {"epochs": 3, "shuffle": True, "loss": "TCL", "monitor": True}
+    check_equal(tmp_path, devices, size=36, **settings)
 
 
 def test_event_frames_by_plain_arrays(tmp_path):
@@ -66,6 +67,26 @@ def test_all_processes_are_told_of_what_one_was_given(tmp_path, fault, words):
     told = [words in text for _, text, _ in both]
     # JAX aborts a process whose peer has ended, maybe before it can say why.
     assert any(told) if BACKEND == "jax" else all(told)
+
+
+def test_a_network_of_other_settings_is_refused(tmp_path):
+    both = launch.run(tmp_path, 2, changes={"threshold": 0.5})
+    assert all(code for code, _, _ in both)
+    text = "".join(text for _, text, _ in both)
+    assert "All processes must have the same settings" in text
+    assert '"threshold": 0.5' in text and '"threshold": 1.0' in text
+
+
+def test_arrays_are_divided_in_an_evaluation_within_fit(tmp_path):
+    settings = {"size": 16, "loss": "TCL", "evaluate": True}
+    if BACKEND == "tensorflow":
+        pytest.skip("Keras' loop of TensorFlow divides them itself.")
+    (alone,) = launch.run(tmp_path / "one", 1, **settings)
+    both = launch.run(tmp_path / "two", 2, **settings)
+    for code, text, found in both:
+        assert code == 0, text
+        own, expected = found["history"]["own"], alone[2]["history"]["own"]
+        np.testing.assert_allclose(own, expected, 1e-4)
 
 
 def test_facts_are_those_of_no_process_alone():
@@ -136,6 +157,20 @@ def test_a_data_set_of_ones_own_resumes_after_an_epoch(tmp_path):
     check_resumed(tmp_path, "1 epoch(s) are done", settings)
 
 
+def test_folders_of_their_own_are_refused(tmp_path):
+    """Such as disks of two hosts: no process would find the other's part."""
+    own = [str(tmp_path / "one"), str(tmp_path / "two")]
+    both = launch.run(tmp_path, 2, backup=own[0], changes={"backup": own[1]})
+    for code, text, _ in both:
+        assert code and "1 process(es) do not see" in text
+
+
+def test_a_calibration_by_a_part_is_refused(tmp_path):
+    """It would differ from process to process."""
+    for code, text, _ in launch.run(tmp_path, 2, calibrate=True):
+        assert code and "each of 2 processes has a part" in text
+
+
 def check_resumed(tmp_path, words, settings):
     """Started again, they end as if nothing had happened."""
     resumed = launch.run(tmp_path, 2, **settings)
@@ -148,3 +183,29 @@ def check_resumed(tmp_path, words, settings):
         assert words in text
         assert launch.difference(found, expected) == 0
         assert found["history"] == expected["history"]
+        # Of all, whatever a process was given.
+        np.testing.assert_array_equal(
+            found["timesteps"], resumed[0][2]["timesteps"]
+        )
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="a variable is one array there")
+def test_frozen_weights_stay_to_the_bit(tmp_path):
+    """Three shares: a sum of thirds is not what it was."""
+    settings = {"all_frozen": True, "loss": "TET", "size": 18, "batch_size": 9}
+    if BACKEND == "torch":
+        (alone,) = launch.run(tmp_path / "one", 1, **settings)
+        code, text, found = launch.run(tmp_path / "three", 3, **settings)[1]
+        assert code == 0, text
+        alone = alone[2]
+    else:
+        alone, found = launch.on_devices(tmp_path, [1, 3], **settings)
+    moved = 0
+    for name, one, other in zip(
+        alone["names"], alone["weights"], found["weights"], strict=True
+    ):
+        if name.endswith(("kernel", "gamma")) and "classifier" not in name:
+            np.testing.assert_array_equal(one, other, name)
+        elif "classifier" in name:
+            moved += np.abs(one).sum()
+    assert moved

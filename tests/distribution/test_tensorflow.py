@@ -84,6 +84,7 @@ def test_what_is_beside_fit(tmp_path):
     assert found["shapes"] == [[16, 8, 8, 1]] * 2
     assert not found["augmented_alike"]
     assert "NaN or infinite" in found["nan"]
+    assert all(found["overflow"]) and found["scale"] == 2**14  # From 2**15.
 
 
 def test_one_address_of_several_processes_is_refused(monkeypatch):

@@ -30,6 +30,11 @@ SETTINGS = {
     "own_data": False,  # Whether it is given a data set of one's own.
     "micro_batch_size": None,
     "frozen": False,  # Whether statistics are.
+    "all_frozen": False,  # Whether all weights but the classifier's are.
+    "threshold": 1.0,
+    "calibrate": False,
+    "monitor": False,  # Whether a callback measures at every latency.
+    "evaluate": False,  # Whether one evaluates arrays at the end of an epoch.
     "fault": None,
     "of": 1,  # The process that has the fault.
     "after": 0,  # Epochs before a death.
@@ -74,6 +79,20 @@ def main(**given):
             settings["backup"], "epoch" if settings["own_data"] else 1
         )
         options.setdefault("callbacks", []).append(backup)
+    if settings["calibrate"]:
+        model.calibrate(batches(x, y, settings, process))
+    if settings["monitor"]:
+        monitor = keras_tcl.analysis.LatencyMonitor(
+            batches(x, y, settings, process)
+        )
+        options.setdefault("callbacks", []).append(monitor)
+    if settings["evaluate"]:
+        evaluation = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: logs.update(
+                own=model.evaluate(x, y, 8, verbose=0)[0]
+            )
+        )
+        options.setdefault("callbacks", []).append(evaluation)
     if settings["arrays"]:
         data = {"x": x, "y": y, "batch_size": settings["batch_size"]}
         made = keras.callbacks.CallbackList([], add_history=True, model=model)
@@ -168,6 +187,7 @@ def built(settings):
         "timesteps": 2,
         "augmenter": augmenter(settings),
         "synchronized": settings["synchronized"],
+        "neuron": keras_tcl.layers.LIF(threshold=settings["threshold"]),
     }
     if settings["family"] == "sew":
         widths = settings["widths"] or [8]
@@ -181,6 +201,9 @@ def built(settings):
             layer.kernel_regularizer = of_weights
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = not settings["frozen"]
+    if settings["all_frozen"]:
+        for layer in model.network.layers:
+            layer.trainable = layer.name == "classifier"
     optimizers = {
         "sgd": keras.optimizers.SGD(0.01, momentum=0.9),
         "clipped": keras.optimizers.SGD(0.01, global_clipnorm=0.1),
