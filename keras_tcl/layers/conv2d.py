@@ -40,27 +40,29 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        kernel = ops.convert_to_tensor(kernel)
+
+        def convolved() -> Any:
+            return self._convolution(inputs, kernel)
+
+        if not replicas.are_in_step():
+            return convolved()
+        # A replica may have no samples. oneDNN's convolution of none has the
+        # channels of its inputs (TensorFlow 2.21, on CPUs with AVX-512), and
+        # then the sums of replicas are of other shapes.
+        shape = self.compute_output_shape(inputs.shape)[1:]
+        return ops.cond(
+            ops.shape(inputs)[0] > 0,
+            convolved,
+            lambda: ops.zeros((0, *shape), inputs.dtype),
+        )
+
+    def _convolution(self, inputs: Any, kernel: Any) -> Any:
         if (
             self.data_format != "channels_last"
             or self.padding not in ("same", "valid")
             or self.groups != 1
             or set(self.dilation_rate) != {1}
         ):
-            return self._of_any(inputs, super().convolution_op(inputs, kernel))
-        kernel = ops.convert_to_tensor(kernel)
-        outputs = kernels.convolution(
-            inputs, kernel, self.strides, self.padding
-        )
-        return self._of_any(inputs, outputs)
-
-    def _of_any(self, inputs: Any, outputs: Any) -> Any:
-        """The outputs, of a replica that has no samples, too.
-
-        oneDNN's convolution of none (TensorFlow 2.21, on CPUs with AVX-512)
-        returns them with the channels of its inputs, and the replicas' sums
-        have other shapes.
-        """
-        if not replicas.are_in_step() or None in outputs.shape[1:]:
-            return outputs
-        size = ops.shape(inputs)[0]
-        return ops.reshape(outputs, (size, *outputs.shape[1:]))
+            return super().convolution_op(inputs, kernel)
+        return kernels.convolution(inputs, kernel, self.strides, self.padding)
