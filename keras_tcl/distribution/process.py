@@ -73,7 +73,8 @@ def _of_keras(environment: Mapping[str, str]) -> Launch:
     wanted = ("PROCESS_ID", "NUM_PROCESSES", "JOB_ADDRESSES")
     index, count, addresses = (environment.get(_KERAS + k) for k in wanted)
     places = tuple(filter(None, (addresses or "").split(",")))
-    return Launch(_process(index, count), places)
+    local = int(environment.get("LOCAL_RANK", 0))
+    return Launch(_process(index, count), places, local)
 
 
 def _of_tensorflow(config: str) -> Launch:

@@ -27,7 +27,9 @@ def data_parallel() -> Process:
     on PyTorch, by TF_CONFIG, or by Keras' variables
     `KERAS_DISTRIBUTION_JOB_ADDRESSES` (`host:port` of every process, by
     commas), `KERAS_DISTRIBUTION_NUM_PROCESSES` and
-    `KERAS_DISTRIBUTION_PROCESS_ID`. Random numbers of all processes begin
+    `KERAS_DISTRIBUTION_PROCESS_ID`. Of several GPUs of a host, a process of
+    PyTorch takes the one of the variable `LOCAL_RANK` (`torchrun` sets it),
+    or the first. Random numbers of all processes begin
     alike.
 
     Returns:

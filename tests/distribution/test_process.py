@@ -33,6 +33,8 @@ def test_kerass_variables():
     launched = launch(KERAS)
     assert launched.process == (1, 2)
     assert not launched.process.is_first
+    assert launched.local_index == 0
+    assert launch({**KERAS, "LOCAL_RANK": "1"}).local_index == 1
     assert check_addresses(launched) == [("a", 1), ("b", 2)]
 
 
