@@ -101,8 +101,6 @@ def missing(
             "install its CUDA build (`make gpu` does), and compare the "
             f"driver, {devices[0].driver}, with what that build needs."
         )
-    if "table1" in stages:
-        found += missing_data(options.data_dir)
     wanted = sum(GIGABYTES[stage] for stage in stages)
     free = shutil.disk_usage(existing_parent(options.output)).free / 1e9
     if free < wanted:
@@ -110,6 +108,8 @@ def missing(
             f"There are {free:.0f} GB free where {options.output} is, and the "
             f"stages need {wanted}: name another folder by `--output`."
         )
+    elif "table1" in stages:  # There is room for a download.
+        found += missing_data(options.data_dir)
     return found
 
 
@@ -234,7 +234,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add(
         "--peers", default=sys.executable, help="interpreter that has the peers"
     )
-    add("--dry-run", action="store_true", help="look and list; run nothing")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="look (and download what is free) and list",
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.stages) - set(STAGES):
         parser.error(

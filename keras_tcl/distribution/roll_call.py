@@ -70,11 +70,13 @@ def meet(
         while expected:
             line, _ = door.accept()
             line.settimeout(PATIENCE_TO_MEET)
-            index = int.from_bytes(line.recv(4, socket.MSG_WAITALL), "big")
-            if index in expected:
-                line.sendall(_WELCOME)
-                _watch(line, everyone[index]["name"])
-                expected.remove(index)
+            # A stranger who says nothing keeps no other from being met.
+            with contextlib.suppress(OSError):
+                index = int.from_bytes(line.recv(4, socket.MSG_WAITALL), "big")
+                if index in expected:
+                    line.sendall(_WELCOME)
+                    _watch(line, everyone[index]["name"])
+                    expected.remove(index)
 
     with door, concurrent.futures.ThreadPoolExecutor(64) as pool:
         pool.map(connect, range(process.index))

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -84,3 +85,20 @@ def test_one_that_cannot_be_reached_is_not_blamed(monkeypatch):
         Process(1, 3), [("127.0.0.1", 1)], lambda facts: [other, facts, other]
     )
     assert roll_call.ended() == []
+
+
+def test_a_stranger_who_says_nothing_keeps_no_other_out(monkeypatch):
+    monkeypatch.setattr(roll_call, "PATIENCE_TO_MEET", 0.3)
+    lines = []
+
+    def exchange(facts):
+        place = "127.0.0.1", facts["port"]
+        lines.extend(socket.create_connection(place) for _ in range(2))
+        lines[1].sendall((1).to_bytes(4, "big"))
+        return [facts, {**facts, "name": "Process 1"}]
+
+    roll_call.meet(Process(0, 2), [("127.0.0.1", 1)], exchange)
+    assert roll_call.ended() == []
+    lines[1].close()
+    assert roll_call.ended() == ["Process 1"]
+    roll_call.close()
