@@ -77,6 +77,8 @@ def meet(
                     line.sendall(_WELCOME)
                     _watch(line, everyone[index]["name"])
                     expected.remove(index)
+                    continue
+            line.close()
 
     with door, concurrent.futures.ThreadPoolExecutor(64) as pool:
         pool.map(connect, range(process.index))

@@ -102,3 +102,4 @@ def test_a_stranger_who_says_nothing_keeps_no_other_out(monkeypatch):
     lines[1].close()
     assert roll_call.ended() == ["Process 1"]
     roll_call.close()
+    lines[0].close()
