@@ -27,7 +27,8 @@ class TemporalLoss(keras.losses.Loss):
 
     A subclass writes `classification`; or, for a term of another kind,
     `values`, and says in `term` what it is and in `needs` what it reads
-    beside the logits.
+    beside the logits. One that cannot be trained with any T says which it can
+    take in `check_timesteps`.
 
     `y_pred` is a dictionary, or logits alone where nothing else is needed:
 
