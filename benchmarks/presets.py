@@ -37,7 +37,13 @@ from keras_tcl.callbacks import BackupAndResume, TimestepSchedule
 from keras_tcl.distribution import Process
 from keras_tcl.losses import TCL
 from keras_tcl.models import count_macs
-from keras_tcl.models.presets import CARD, SHIPPED
+from keras_tcl.models.presets import (
+    CARD,
+    METADATA,
+    SHIPPED,
+    WEIGHTS,
+    checksums,
+)
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = pathlib.Path(__file__).with_suffix(".jsonl")
@@ -390,6 +396,37 @@ def rewrite_cards() -> None:
     for name, metadata in keras_tcl.list_presets().items():
         card = keras_tcl.models.model_card(metadata, name)
         (SHIPPED / name / CARD).write_text(card, "utf-8")
+
+
+def rewrite_checksums(folder: pathlib.Path = SHIPPED) -> None:
+    """Give presets from before the checksums of files that have none yet.
+
+    After a change of which files have one. The weights are not written, and
+    what has a checksum keeps it: this does not make a damaged file good.
+
+    Args:
+        folder: Path, with a folder for each preset.
+
+    Raises:
+        ValueError: If a file is not what its checksum was made of. No preset
+            was changed.
+    """
+    written = {}
+    for path in sorted(folder.glob(f"*/{METADATA}")):
+        facts = json.loads(path.read_text("utf-8"))
+        known, found = facts["sha256"], checksums(path.parent)
+        wrong = [file for file in known if known[file] != found.get(file)]
+        if wrong or WEIGHTS not in known:
+            raise ValueError(
+                f"{wrong or WEIGHTS} of {str(path.parent)!r} is not what "
+                f"{METADATA} has the checksum of. Nothing was written. Take "
+                "the preset from the repository's history, or train it anew."
+            )
+        facts["sha256"] = found
+        text = json.dumps(facts, indent=1, ensure_ascii=False)
+        written[path] = f"{text}\n".encode()
+    for path, content in written.items():
+        path.write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from keras_tcl import analysis, data, models
+from keras_tcl import analysis, checks, data, models
 from keras_tcl.optional import require
 
 
@@ -51,7 +51,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.out is not None:  # Before the work, not after it.
+    # Before the work, not after it.
+    if options.timesteps is not None:
+        checks.integer("timesteps", options.timesteps)
+    if options.out is not None:
+        _check_folder(options.out)
         require("matplotlib", "A plot", "keras_tcl[plot]").use("Agg")
     model = _model(options.model)
     reading: dict[str, Any] = {}
@@ -80,6 +84,20 @@ def _run(options: argparse.Namespace) -> None:
     (options.out / "report.json").write_text(f"{text}\n", "utf-8")
     (options.out / "report.txt").write_text(f"{report}\n", "utf-8")
     analysis.save_plot(report.plot(), options.out / "report.png")
+
+
+def _check_folder(out: pathlib.Path) -> None:
+    """Raises a ValueError if this can be no folder to write into."""
+    found = out.absolute()
+    while not os.path.lexists(found):
+        found = found.parent
+    if not found.is_dir() or not os.access(found, os.W_OK | os.X_OK):
+        reason = "cannot be written into" if found.is_dir() else "is no folder"
+        raise ValueError(
+            "`--out` must be a folder for the report's files, which is made "
+            f"if need be. Received: --out {out}, and {str(found)!r} {reason}. "
+            "Nothing was measured. Give another."
+        )
 
 
 def _model(name: str) -> Any:

@@ -1,6 +1,7 @@
 """The command `keras-tcl-report`."""
 
 import json
+import os
 import pathlib
 import tomllib
 
@@ -68,6 +69,7 @@ def test_of_a_folder_and_a_part_of_the_data(saved, tmp_path, capsys):
         (["digits", "--data", "digit"], "`name` must be one of"),
         (["digits", "--data", "digits", "--split", "testing"], "`split` must"),
         (["digits", "--data", "digits", "--timesteps", "-1"], "`timesteps`"),
+        (["digits", "--data", "digits", "--timesteps", "0"], "timesteps=0"),
         (["{damaged}", "--data", "digits"], "is not a whole `.keras` file"),
     ],
 )
@@ -79,3 +81,23 @@ def test_bad_input_ends_in_a_sentence(arguments, message, tmp_path, capsys):
         report.main(arguments)
     assert message in str(caught.value)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("out", ["file", "file/deep/er", "link", "locked/new"])
+def test_no_folder_is_refused_before_the_work(out, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "locked").mkdir(0o500)
+    if out == "locked/new" and os.access(tmp_path / "locked", os.W_OK):
+        monkeypatch.setattr(
+            os, "access", lambda path, mode: path != tmp_path / "locked"
+        )
+    monkeypatch.setattr(report, "_model", None)  # Nothing is opened.
+    path = str(tmp_path / out)
+    with pytest.raises(SystemExit) as caught:
+        report.main(["digits", "--data", "digits", "--out", path])
+    found = str(tmp_path / out.split("/")[0])
+    assert "`--out` must be a folder" in str(caught.value)
+    assert f"--out {path}, and {found!r}" in str(caught.value)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()

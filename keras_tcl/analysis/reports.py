@@ -19,7 +19,7 @@ from keras_tcl.graph import LOGITS
 from keras_tcl.inference.latency import (
     add_by_latency,
     class_ids,
-    correct_by_latency,
+    sums_by_latency,
 )
 from keras_tcl.progress import shown
 
@@ -197,8 +197,10 @@ def report(
     for outputs, labels in _answers(network, groups, x, y, batch_size):
         logits = outputs["logits"]
         check_finite(logits)
-        correct = add_by_latency(correct, correct_by_latency(logits, labels))
-        rows.append(_of_samples(logits, class_ids(labels, logits)))
+        found = _of_samples(logits, class_ids(labels, logits))
+        is_right = found[1] == found[0][:, None]
+        correct = add_by_latency(correct, is_right.sum(axis=0))
+        rows.append(found)
         for name in groups:
             rates = outputs["results"][name]
             fired[name] = fired[name] + rates.sum(axis=0, dtype="float64")
@@ -239,12 +241,13 @@ def _answers(
 def _of_samples(logits: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, ...]:
     """Class ids `[N]`; predictions, confidences and losses `[N, T]`."""
     steps = np.arange(1, logits.shape[1] + 1)[:, None]
-    means = np.cumsum(logits, axis=1, dtype="float64") / steps
+    sums = sums_by_latency(logits)
+    means = sums / steps
     means -= means.max(axis=-1, keepdims=True)
     logs = means - np.log(np.exp(means).sum(axis=-1, keepdims=True))
     ids = ids.astype("int64")
     losses = -np.take_along_axis(logs, ids[:, None, None], axis=-1)[..., 0]
-    return ids, logs.argmax(-1), np.exp(logs.max(-1)), losses
+    return ids, sums.argmax(-1), np.exp(logs.max(-1)), losses
 
 
 def _calibration_errors(

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_tcl import checks
+from keras_tcl.losses import TemporalLoss
 
 # An integer, or several to draw from.
 Timesteps = int | Sequence[int]
@@ -55,8 +56,9 @@ class TimestepSchedule(keras.callbacks.Callback):
     Raises:
         ValueError: If a T is no integer from 1 to `model.timesteps`, or an
             epoch none of at least 0; at the beginning of `fit` for what a
-            function returns, for a T that is too large, and for a model of
-            event frames, whose T is in the data (but `per_stage`).
+            function returns, for a T that is too large or that the loss
+            cannot take, and for a model of event frames, whose T is in the
+            data (but `per_stage`).
 
     Example:
 
@@ -113,6 +115,7 @@ class TimestepSchedule(keras.callbacks.Callback):
             _choices(self._timesteps_in(epoch), full)
             for epoch in range(self.params["epochs"])
         ]
+        _check_loss(self.model, self._choices)
         self._random = random.Random(random.getrandbits(64))
         # What a batch takes one of, for each sequence of T to draw from.
         self._pools: dict[tuple[int, ...], list[Any]] = {
@@ -165,6 +168,29 @@ class TimestepSchedule(keras.callbacks.Callback):
             self.model.stage_timesteps = timesteps
         elif self.model.timesteps != (timesteps or self._full):
             self.model.timesteps = timesteps or self._full
+
+
+def _check_loss(model: Any, choices: list[list[int]]) -> None:
+    """Asks the loss, before the first step, for each T that may come.
+
+    With `per_stage`, a loss sees that of the last stage, which may be any.
+
+    Raises:
+        ValueError: If the loss cannot be trained with one of them.
+    """
+    loss = getattr(model, "loss", None)
+    if not isinstance(loss, TemporalLoss):
+        return
+    for timesteps in sorted({t for of_epoch in choices for t in of_epoch}):
+        try:
+            loss.check_timesteps(timesteps)
+        except ValueError as error:
+            raise ValueError(
+                f"The `TimestepSchedule` has T = {timesteps}, with which the "
+                f"loss {loss.name!r} cannot be trained: {error} Nothing was "
+                "trained. Leave that T out of the schedule, or compile the "
+                "model with a loss that takes it."
+            ) from error
 
 
 def _choices(timesteps: Any, full: int | None = None) -> list[int]:

@@ -104,10 +104,19 @@ def correct_by_latency(logits: np.ndarray, labels: Any) -> np.ndarray:
             are no classes.
     """
     labels = class_ids(labels, logits)
-    sums = np.cumsum(logits, axis=1)
+    sums = sums_by_latency(logits)
     hits = sums.argmax(-1) == labels[:, None]
     # The largest of NaN would be class 0.
     return (hits & np.isfinite(sums).all(-1)).sum(axis=0)
+
+
+def sums_by_latency(logits: np.ndarray) -> np.ndarray:
+    """Sums `[samples, T, classes]` of the first t = 1..T steps' logits.
+
+    All that names a class at a latency takes the largest of these: in float32,
+    or of means, which are rounded once more, a near tie may end otherwise.
+    """
+    return np.cumsum(logits, axis=1, dtype="float64")
 
 
 def class_ids(labels: Any, logits: np.ndarray) -> np.ndarray:

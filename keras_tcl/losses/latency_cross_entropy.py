@@ -70,17 +70,19 @@ class LatencyCrossEntropy(TemporalLoss):
             checks.positive("sum of `weights`", sum(weights))
         self.weights = weights
 
+    def check_timesteps(self, timesteps: int) -> None:
+        if self.weights is not None and len(self.weights) != timesteps:
+            raise ValueError(
+                f"`weights` of the loss {self.name!r} must hold one number for "
+                "each time step trained with; leave them out under a "
+                "`TimestepSchedule`, which trains with fewer. Received: "
+                f"weights={self.weights} for {timesteps} time steps."
+            )
+
     def classification(self, targets: Any, logits: Any) -> Any:
         values = cross_entropy(targets, latency_logits(logits))
         if self.weights is None:
             return ops.mean(values, axis=2)
-        if len(self.weights) != values.shape[2]:
-            raise ValueError(
-                "`weights` must hold one number for each time step trained "
-                "with; leave them out under a `TimestepSchedule`, which trains "
-                f"with fewer. Received: weights={self.weights} for "
-                f"{values.shape[2]} time steps."
-            )
         total = sum(self.weights)
         shares = ops.convert_to_tensor([w / total for w in self.weights])
         return ops.sum(values * shares, axis=2)

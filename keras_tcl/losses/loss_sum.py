@@ -86,6 +86,10 @@ class LossSum(TemporalLoss):
             )
         return list(_union(wanted))
 
+    def check_timesteps(self, timesteps: int) -> None:
+        for loss, _ in self._counted:
+            loss.check_timesteps(timesteps)
+
     def teachers(self) -> list[keras.Model]:
         return list(_union(loss.teachers() for loss, _ in self._counted))
 

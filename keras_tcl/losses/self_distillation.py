@@ -65,15 +65,17 @@ class TemporalSelfDistillation(TemporalLoss):
         self.steps = checks.integer("steps", steps)
         self.temperature = checks.positive("temperature", temperature)
 
+    def check_timesteps(self, timesteps: int) -> None:
+        if timesteps < self.steps:
+            raise ValueError(
+                f"`steps` of the loss {self.name!r} must be no more than the "
+                "time steps that the network is trained with, by a "
+                "`TimestepSchedule` too. Received: "
+                f"steps={self.steps}, and logits of {timesteps} time steps."
+            )
+
     def values(self, targets: Any, outputs: Outputs) -> Any:
         logits = outputs.logits
-        if logits.shape[2] < self.steps:
-            raise ValueError(
-                "`steps` must be no more than the time steps that the network "
-                "is trained with, by a `TimestepSchedule` too. Received: "
-                f"steps={self.steps}, and logits of {logits.shape[2]} time "
-                "steps."
-            )
         student = ops.mean(logits[:, :, : self.steps], axis=2)
         teacher = ops.mean(logits, axis=2)
         return distillation(student, teacher, self.temperature)

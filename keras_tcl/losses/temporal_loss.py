@@ -27,7 +27,8 @@ class TemporalLoss(keras.losses.Loss):
 
     A subclass writes `classification`; or, for a term of another kind,
     `values`, and says in `term` what it is and in `needs` what it reads
-    beside the logits.
+    beside the logits. One that cannot be trained with any T says which it can
+    take in `check_timesteps`.
 
     `y_pred` is a dictionary, or logits alone where nothing else is needed:
 
@@ -171,6 +172,17 @@ class TemporalLoss(keras.losses.Loss):
         """
         return []
 
+    def check_timesteps(self, timesteps: int) -> None:
+        """Raise a ValueError for a T that the loss cannot be trained with.
+
+        Any will do, as a rule. A loss that needs certain ones says so here;
+        `terms` asks it, and `keras_tcl.callbacks.TimestepSchedule` before the
+        first step, of each T that is to come.
+
+        Args:
+            timesteps: Integer T, how many time steps the logits have.
+        """
+
     def teachers(self) -> list[keras.Model]:
         """Return the models whose logits the loss reads as `"teacher"`."""
         return []
@@ -217,6 +229,7 @@ class TemporalLoss(keras.losses.Loss):
                 f"Received: {targets.shape[0]} labels, logits of shape "
                 f"{tuple(logits.shape)}."
             )
+        self.check_timesteps(logits.shape[2])
         values = self.values(targets, outputs)
         if len(values.shape) == 2:
             values = ops.mean(values, axis=1)

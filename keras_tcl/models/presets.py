@@ -77,15 +77,21 @@ def save_preset(
     settings = {**config["config"], "augmenter": None}
     alike = _built({**config, "config": settings}, type(model), failure)
     alike.network.set_weights(model.network.get_weights())
-    own = json.loads(_as_json(dict(metadata or {})))
+    facts = {**_own(metadata), **_facts(model)}
+    contents = {
+        CONFIG: _as_json(config),
+        CARD: model_card(facts, folder.name).encode("utf-8"),
+    }
+    # Nothing but a disk can fail from here on.
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as name:
         made = pathlib.Path(name)
+        for file, content in contents.items():
+            (made / file).write_bytes(content)
         alike.save_weights(made / WEIGHTS)
-        facts = {**own, **_facts(model, made / WEIGHTS)}
-        (made / CONFIG).write_text(_as_json(config), "utf-8")
-        (made / METADATA).write_text(_as_json(facts), "utf-8")
-        (made / CARD).write_text(model_card(facts, folder.name), "utf-8")
+        (made / METADATA).write_bytes(
+            _as_json({**facts, "sha256": checksums(made)})
+        )
         for file in (WEIGHTS, CONFIG, METADATA, CARD):
             if file != CARD or not (folder / CARD).exists():
                 os.replace(made / file, folder / file)
@@ -95,6 +101,7 @@ def load_preset(cls: type, preset: Any, load_weights: bool = True) -> Any:
     """Does what `keras_tcl.TCLModel.from_preset` says."""
     folder = _folder(preset)
     metadata, config = (_read_json(folder, f) for f in (METADATA, CONFIG))
+    _check_config(folder, metadata)
     if load_weights:
         _check_weights(folder, metadata)
     model = _built(config, cls, f"{str(folder)!r} cannot be read")
@@ -128,24 +135,26 @@ def with_preset(
             "`weights` must be the path of a `.weights.h5` file, the name of "
             f"a preset, or None. Received: weights={weights!r}."
         )
-    if os.fspath(weights) not in list_presets():
-        if not os.path.isfile(weights) and not os.fspath(weights).endswith(
+    name = os.fspath(weights)
+    if name not in list_presets():
+        if not os.path.isfile(name) and not name.endswith(
             (".h5", ".keras", ".json")
         ):
-            raise ValueError(_no_weights(network, weights))
+            raise ValueError(_no_weights(network, name))
         return given
-    if weights not in list_presets(network):
-        raise ValueError(_no_weights(network, weights))
-    folder = SHIPPED / os.fspath(weights)
+    if name not in list_presets(network):
+        raise ValueError(_no_weights(network, name))
+    folder = SHIPPED / name
     metadata = _read_json(folder, METADATA)
+    _check_config(folder, metadata)
     _check_weights(folder, metadata)
     own = metadata["arguments"]
     if not given.get("skip_mismatch"):
-        _check_arguments(weights, given, own, parameters)
+        _check_arguments(name, given, own, parameters)
     return {**own, **given, "weights": str(folder / WEIGHTS)}
 
 
-def _no_weights(network: str, weights: Any) -> str:
+def _no_weights(network: str, weights: str) -> str:
     others = list_presets()
     if weights in others:
         found = f"is of another network, {others[weights]['network']}"
@@ -165,7 +174,7 @@ def _no_weights(network: str, weights: Any) -> str:
 
 
 def _check_arguments(
-    preset: Any, given: Any, own: Any, parameters: Mapping[str, Any]
+    preset: str, given: Any, own: Any, parameters: Mapping[str, Any]
 ) -> None:
     """Raises a ValueError where the user wants another network."""
     # Any T will do: what a network does first does not depend on it.
@@ -195,7 +204,22 @@ def _same(name: str, given: Any, trained: Any) -> bool:
     return bool(type(given == trained) is bool and given == trained)
 
 
-def _facts(model: Any, weights: pathlib.Path) -> dict[str, Any]:
+def checksums(folder: pathlib.Path) -> dict[str, str]:
+    """What `metadata.json` has as `"sha256"`, of the files in a folder."""
+    return {file: _digest(folder / file) for file in (WEIGHTS, CONFIG)}
+
+
+def _own(metadata: Any) -> dict[str, Any]:
+    """What the user says of a preset, as it will be read again."""
+    if not isinstance(metadata, (Mapping, type(None))):
+        raise ValueError(
+            "`metadata` must be a dictionary, or None. Nothing was written. "
+            f"Received: metadata={metadata!r}."
+        )
+    return json.loads(_as_json(dict(metadata or {})))
+
+
+def _facts(model: Any) -> dict[str, Any]:
     """What a saved preset says of itself."""
     now = datetime.datetime.now(datetime.UTC)
     return {
@@ -208,7 +232,6 @@ def _facts(model: Any, weights: pathlib.Path) -> dict[str, Any]:
         "sample_shape": list(model.sample_shape),
         "value_range": None if model.takes_events else list(model.value_range),
         "timesteps": model.timesteps or model.sample_shape[0],
-        "sha256": {WEIGHTS: _digest(weights)},
     }
 
 
@@ -236,18 +259,33 @@ def _read_json(folder: pathlib.Path, name: str) -> dict[str, Any]:
     return content
 
 
+def _check_config(folder: pathlib.Path, metadata: Mapping[str, Any]) -> None:
+    """Raises a ValueError if the network is not the one that was saved.
+
+    A preset written before there was a checksum of it is taken as it is.
+    """
+    known = metadata.get("sha256")
+    if isinstance(known, Mapping) and CONFIG in known:
+        _check_digest(folder, CONFIG, known[CONFIG])
+
+
 def _check_weights(folder: pathlib.Path, metadata: Mapping[str, Any]) -> None:
     """Raises a ValueError if the weights are not those that were saved."""
     try:
         wanted = metadata["sha256"][WEIGHTS]
-        found = _digest(folder / WEIGHTS)
     except (KeyError, TypeError) as error:
         reason = f"{METADATA} has no checksum of {WEIGHTS}"
         raise ValueError(_not_whole(folder, reason)) from error
+    _check_digest(folder, WEIGHTS, wanted)
+
+
+def _check_digest(folder: pathlib.Path, name: str, wanted: Any) -> None:
+    try:
+        found = _digest(folder / name)
     except OSError as error:
         raise ValueError(_not_whole(folder, str(error))) from error
     if found != wanted:
-        reason = f"{WEIGHTS} is not what {METADATA} has the checksum of"
+        reason = f"{name} is not what {METADATA} has the checksum of"
         raise ValueError(_not_whole(folder, reason))
 
 
@@ -330,13 +368,17 @@ def _object_of(config: Mapping[str, Any]) -> Any:
 
 
 def _digest(path: pathlib.Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    content = path.read_bytes()
+    if path.name == CONFIG:  # Git may end lines as the system does.
+        content = content.replace(b"\r\n", b"\n")
+    return hashlib.sha256(content).hexdigest()
 
 
-def _as_json(content: dict[str, Any]) -> str:
+def _as_json(content: dict[str, Any]) -> bytes:
     try:
-        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    except (TypeError, ValueError) as error:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        return f"{text}\n".encode()
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             "`metadata` must be a dictionary of what JSON knows: strings, "
             f"numbers, lists, dictionaries ({error}). Nothing was written."

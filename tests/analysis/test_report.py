@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_tcl
 from keras_tcl import analysis
 from tests.analysis import networks
 from tests.models import tiny
@@ -216,3 +217,31 @@ def test_recordings_of_different_lengths():
     (x, y), (longer, _) = tiny.recordings(4), tiny.recordings(4, timesteps=4)
     with pytest.raises(ValueError, match="T = 3 and T = 4"):
         analysis.report(model, iter([(x, y), (longer, y)]))
+
+
+def near_ties():
+    """A network whose answers at T = 3 hang on how they are added up."""
+    frames = keras.Input((3, 1, 1, 2))
+    logits = keras.layers.Reshape((3, 2))(frames)
+    logits = keras.layers.Rescaling(2.0**10)(logits)
+    spikes = keras_tcl.layers.LIF()(frames)  # A report wants some.
+    network = keras.Model(frames, {"stage": spikes, "logits": logits})
+    return keras_tcl.TCLModel(network, augmenter=None)
+
+
+def test_a_near_tie_ends_the_same_way_in_all_numbers():
+    # In float32, 2^24 + 1 is 2^24: the sums are 0 and 0.5, not 1 and 0.5.
+    steps = np.array([[2.0**24, 0.0], [1.0, 0.5], [-(2.0**24), 0.0]], "float32")
+    rounded = np.cumsum(steps, axis=0)[-1]
+    exact = np.cumsum(steps, axis=0, dtype="float64")[-1]
+    assert rounded.argmax() == 1 and exact.argmax() == 0
+    model, y = near_ties(), np.array([0, 1, 1])
+    x = np.stack([steps] * 3)[:, :, None, None] / 2.0**10
+    np.testing.assert_array_equal(model.predict_timesteps(x)[0], steps)
+    report = analysis.report(model, x, y, thresholds=(1.0,))
+    np.testing.assert_array_equal(report.confusion, [[1, 0], [2, 0]])
+    assert report.accuracy[-1] == np.trace(report.confusion) / 3 == 1 / 3
+    assert report.early_exit["accuracy"][0] == report.accuracy[0]
+    np.testing.assert_array_equal(
+        report.accuracy, model.evaluate_timesteps(x, y)
+    )

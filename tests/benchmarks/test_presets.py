@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -114,3 +115,22 @@ def test_processes_share_the_batches(tmp_path):
     launch.all_of(words, 2, tmp_path)
     (line,) = results(tmp_path)  # One process has written.
     assert line["epochs"] == 1
+
+
+def test_checksums_for_presets_from_before(tmp_path):
+    """What has none gets one; nothing else changes, and nothing is hidden."""
+    for name in ("digits", "nmnist"):
+        shutil.copytree(presets.SHIPPED / name, tmp_path / name)
+    metadata = tmp_path / "digits" / "metadata.json"
+    whole = {p: p.read_bytes() for p in tmp_path.glob("*/*")}
+    facts = json.loads(whole[metadata])
+    del facts["sha256"]["config.json"]
+    metadata.write_text(json.dumps(facts))
+    presets.rewrite_checksums(tmp_path)
+    assert {p: p.read_bytes() for p in tmp_path.glob("*/*")} == whole
+    metadata.write_text(json.dumps(facts))
+    config = tmp_path / "nmnist" / "config.json"
+    config.write_text("{}")
+    with pytest.raises(ValueError, match=r"'config.json'.*nmnist"):
+        presets.rewrite_checksums(tmp_path)
+    assert json.loads(metadata.read_text()) == facts

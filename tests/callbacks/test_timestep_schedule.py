@@ -10,7 +10,12 @@ from keras import ops
 import keras_tcl
 from keras_tcl.callbacks import TimestepSchedule
 from keras_tcl.layers import LIF, DirectEncoding, EachStep
-from keras_tcl.losses import TET
+from keras_tcl.losses import (
+    TET,
+    LatencyCrossEntropy,
+    TemporalLoss,
+    TemporalSelfDistillation,
+)
 from tests.models import tiny
 
 IS_COMPILED = keras.config.backend() != "torch"
@@ -273,3 +278,72 @@ def test_state_goes_on_in_a_program_of_another_seed(per_stage):
     expected = list(drawn(one))
     assert list(drawn(other)) == expected
     assert 1 < len(set(expected)) <= 4
+
+
+class EvenSteps(TemporalLoss):
+    """A loss of one's own that says which T it can take."""
+
+    def check_timesteps(self, timesteps):
+        if timesteps % 2:
+            raise ValueError("T must be even.")
+
+    def classification(self, targets, logits):
+        return ops.mean(ops.square(logits), axis=(2, 3))
+
+
+@pytest.mark.parametrize("per_stage", [False, True])
+@pytest.mark.parametrize(
+    "loss, name, timesteps, first",
+    [
+        (
+            lambda: TET() + TemporalSelfDistillation(2),
+            r"tet \+ temporal_self_distillation",
+            range(1, 4),
+            1,
+        ),
+        (
+            lambda: LatencyCrossEntropy([1, 2, 3], name="mine"),
+            "mine",
+            {0: 3, 9: (2, 3)},
+            2,
+        ),
+        (
+            lambda: 0.5 * TET() + 2 * EvenSteps(name="even"),
+            r"0.5 \* tet \+ 2 \* even",
+            lambda epoch: 2 + epoch // 9,
+            3,
+        ),
+    ],
+    ids=["self distillation", "weights", "of one's own"],
+)
+def test_what_the_loss_cannot_take_is_refused_at_once(
+    loss, name, timesteps, first, per_stage
+):
+    """Not in the epoch, or the batch, that first has such a T."""
+    model, seen = compiled(), Seen()
+    model.compile("sgd", loss())
+    before = [ops.convert_to_numpy(v) for v in model.variables]
+    schedule = TimestepSchedule(timesteps, per_stage=per_stage)
+    with pytest.raises(ValueError, match=rf"T = {first}, .* loss '{name}' can"):
+        model.fit(*images(), epochs=10, verbose=0, callbacks=[schedule, seen])
+    assert not seen.steps and model.timesteps == 3
+    for old, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(old, ops.convert_to_numpy(variable))
+
+
+@pytest.mark.parametrize(
+    "loss, timesteps",
+    [
+        (TET() + TemporalSelfDistillation(2), (2, 3)),
+        (TET() + 0 * TemporalSelfDistillation(2), range(1, 4)),
+        (LatencyCrossEntropy([1, 2]), 2),
+        (LatencyCrossEntropy(), range(1, 4)),
+        ("sparse_categorical_crossentropy", range(1, 4)),
+    ],
+    ids=["enough", "weight 0", "weights", "none", "keras"],
+)
+def test_what_the_loss_can_take_is_trained(loss, timesteps):
+    model, seen = compiled(), Seen()
+    model.compile("sgd", loss)
+    fit(model, timesteps, 1, seen)
+    assert len(seen.steps) == 3

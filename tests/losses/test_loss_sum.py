@@ -8,11 +8,13 @@ from keras_tcl.losses import (
     TCL,
     TET,
     Distillation,
+    LatencyCrossEntropy,
     LossSum,
     MeanCrossEntropy,
     TemporalContrast,
     TemporalDistillation,
     TemporalLoss,
+    TemporalSelfDistillation,
 )
 
 LABELS = np.array([2, 0, 1, 2, 0])
@@ -127,6 +129,22 @@ def test_a_loss_of_ones_own_is_a_part():
             keras.saving.serialize_keras_object(loss)
         )
     np.testing.assert_array_equal(per_sample(copy), per_sample(loss))
+
+
+def test_asks_each_loss_that_counts_for_its_timesteps():
+    least, of_three = TemporalSelfDistillation(2), LatencyCrossEntropy([1] * 3)
+    loss = TET() + 0.5 * (least + of_three)
+    loss.check_timesteps(3)
+    for timesteps, name in (
+        (1, "temporal_self_distillation"),
+        (2, "latency_cross_entropy"),
+    ):
+        message = rf"{name}'.* {timesteps} time steps"
+        with pytest.raises(ValueError, match=message):
+            loss.check_timesteps(timesteps)
+        with pytest.raises(ValueError, match=message):
+            loss(LABELS, OUTPUTS["logits"][:, :, :timesteps])
+    (TET() + 0 * least).check_timesteps(1)
 
 
 def test_soft_labels_fit_all_or_none():

@@ -41,6 +41,15 @@ def changed(path, **changes):
     path.write_text(json.dumps({**content, **changes}))
 
 
+def signed(folder):
+    """Has the checksum of what the configuration is now."""
+    facts = json.loads((folder / "metadata.json").read_text())
+    changed(
+        folder / "metadata.json",
+        sha256={**facts["sha256"], **presets.checksums(folder)},
+    )
+
+
 def nothing_changed(folder, before):
     return {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
@@ -147,7 +156,10 @@ class Unregistered(keras_tcl.layers.LIF):
     """A neuron that a reader of the file would not know."""
 
 
-@pytest.mark.parametrize("kind", ["class", "lambda", "metadata", "file"])
+@pytest.mark.parametrize(
+    "kind",
+    ["class", "lambda", "metadata", "text", "surrogate", "nested", "file"],
+)
 def test_what_could_not_be_read_is_not_written(kind, tmp_path):
     folder, metadata = tmp_path / "tiny", None
     model = tiny.network()
@@ -163,6 +175,14 @@ def test_what_could_not_be_read_is_not_written(kind, tmp_path):
         match = "Python code"
     elif kind == "metadata":
         metadata, match = {"shape": np.arange(3)}, "what JSON knows"
+    elif kind == "text":
+        metadata, match = "SGD 0.1", "must be a dictionary.*'SGD 0.1'"
+    elif kind == "surrogate":
+        metadata, match = {"recipe": "\ud800"}, "what JSON knows"
+    elif kind == "nested":
+        metadata, match = {"recipe": []}, "what JSON knows"
+        for _ in range(100_000):
+            metadata["recipe"] = [metadata["recipe"]]
     else:
         folder.write_text("mine")
         match = "is a file"
@@ -243,6 +263,17 @@ def damage(folder, kind):
     return "`timesteps` must be"
 
 
+FOREIGN = [
+    "another library",
+    "no names",
+    "empty",
+    "a plain model",
+    "a class of Python",
+    "a lambda",
+    "a setting out of range",
+]
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -253,18 +284,14 @@ def damage(folder, kind):
         "without a checksum",
         "a list",
         "nested",
-        "another library",
-        "no names",
-        "empty",
-        "a plain model",
-        "a class of Python",
-        "a lambda",
-        "a setting out of range",
+        *FOREIGN,
     ],
 )
 def test_damaged_and_foreign_folders(preset, kind):
     folder, _ = preset
     expected = damage(folder, kind)
+    if kind in FOREIGN:  # Refused for what it says, of whatever checksum.
+        signed(folder)
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     with pytest.raises(ValueError) as caught:
         keras_tcl.TCLModel.from_preset(folder)
@@ -273,9 +300,58 @@ def test_damaged_and_foreign_folders(preset, kind):
     assert nothing_changed(folder, before)
 
 
+EDITS = {
+    "decay": ('"decay": 0.5', '"decay": 0.6'),
+    "connection": ('"connection": "add"', '"connection": "and"'),
+    "value range": (" 255.0\n", " 128.0\n"),
+}
+
+
+@pytest.mark.parametrize("load_weights", [True, False])
+@pytest.mark.parametrize("kind", EDITS)
+def test_another_network_of_equal_shapes(preset, kind, load_weights):
+    folder, model = preset
+    config, (old, new) = folder / "config.json", EDITS[kind]
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=r"config.json is not what metadata"):
+        keras_tcl.TCLModel.from_preset(folder, load_weights)
+    # The test can fail: without a checksum, it is loaded, and is another.
+    facts = json.loads((folder / "metadata.json").read_text())
+    del facts["sha256"]["config.json"]
+    changed(folder / "metadata.json", sha256=facts["sha256"])
+    loaded = keras_tcl.TCLModel.from_preset(folder)
+    assert np.abs(logits(loaded) - logits(model)).max() > 1e-4
+
+
+def test_of_before_the_configuration_had_a_checksum(preset):
+    folder, model = preset
+    facts = json.loads((folder / "metadata.json").read_text())
+    assert list(facts["sha256"]) == ["model.weights.h5", "config.json"]
+    del facts["sha256"]["config.json"]
+    changed(folder / "metadata.json", sha256=facts["sha256"])
+    loaded = keras_tcl.TCLModel.from_preset(folder)
+    np.testing.assert_array_equal(logits(loaded), logits(model))
+    facts["sha256"]["config.json"] = None  # That is no checksum, and not none.
+    changed(folder / "metadata.json", sha256=facts["sha256"])
+    with pytest.raises(ValueError, match="config.json is not what"):
+        keras_tcl.TCLModel.from_preset(folder)
+
+
+def test_ends_of_lines_are_no_edit(preset):
+    """Git may write them as the system does."""
+    folder, model = preset
+    config = folder / "config.json"
+    config.write_bytes(config.read_bytes().replace(b"\n", b"\r\n"))
+    loaded = keras_tcl.TCLModel.from_preset(folder)
+    np.testing.assert_array_equal(logits(loaded), logits(model))
+
+
 def test_safe_though_keras_is_told_not_to_be(preset):
     folder, _ = preset
     damage(folder, "a lambda")
+    signed(folder)
     keras.config.enable_unsafe_deserialization()
     try:
         with pytest.raises(ValueError, match="Python code"):
@@ -398,10 +474,21 @@ def test_names_that_are_none(tmp_path):
 
 
 @pytest.mark.usefixtures("shipped")
-def test_a_damaged_file_of_the_package(tmp_path):
-    damage(tmp_path / "small", "a flipped bit")
+@pytest.mark.parametrize("kind", ["a flipped bit", "another library"])
+def test_a_damaged_file_of_the_package(tmp_path, kind):
+    damage(tmp_path / "small", kind)
     with pytest.raises(ValueError, match="not a whole preset"):
         by_name()
+
+
+def test_a_name_may_be_a_path(shipped):
+    name = pathlib.Path("small")
+    model = keras_tcl.sew_resnet([1, 1], [8, 16], weights=name)
+    np.testing.assert_array_equal(logits(model), logits(shipped))
+    with pytest.raises(ValueError, match=r"another network, sew_resnet"):
+        keras_tcl.sew_resnet8(weights=name)
+    with pytest.raises(ValueError, match=r"trained with classes=3"):
+        keras_tcl.sew_resnet([1, 1], [8, 16], weights=name, classes=7)
 
 
 # --- Those that are shipped ---------------------------------------------------
@@ -436,6 +523,7 @@ def test_shipped_files(name):
     folder = presets.SHIPPED / name
     assert sorted(p.name for p in folder.iterdir()) == FILES
     assert sum(p.stat().st_size for p in folder.iterdir()) < 1e6
+    assert SHIPPED[name]["sha256"] == presets.checksums(folder)
     card = (folder / "README.md").read_text("utf-8")
     assert card == keras_tcl.models.model_card(SHIPPED[name], name)
     facts = SHIPPED[name]
