@@ -15,6 +15,7 @@ from keras_tcl.analysis.measurement import (
 )
 from keras_tcl.analysis.rates import grouped_layers, rates_of
 from keras_tcl.analysis.report_plot import plot_report
+from keras_tcl.distribution import replicas
 from keras_tcl.graph import LOGITS
 from keras_tcl.inference.latency import (
     add_by_latency,
@@ -158,7 +159,8 @@ def report(
 
     Raises:
         ValueError: If the data is empty, its labels are missing or no classes
-            of the model, or an argument does not fit.
+            of the model, an argument does not fit, or the process has a part
+            of the data alone.
 
     Example:
 
@@ -175,6 +177,7 @@ def report(
     - [Guo et al., 2017](https://arxiv.org/abs/1706.04599), equation 3
     - [Li et al., 2023](https://arxiv.org/abs/2304.01230), SEENN-I
     """
+    replicas.check_whole(x, "A report")
     network = network_of(model)
     classes = network.output[LOGITS].shape[-1]
     names = _names(class_names, classes)

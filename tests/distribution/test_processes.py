@@ -165,9 +165,10 @@ def test_folders_of_their_own_are_refused(tmp_path):
         assert code and "1 process(es) do not see" in text
 
 
-def test_a_calibration_by_a_part_is_refused(tmp_path):
+@pytest.mark.parametrize("whole", ["calibrate", "report"])
+def test_what_is_made_of_a_part_is_refused(tmp_path, whole):
     """It would differ from process to process."""
-    for code, text, _ in launch.run(tmp_path, 2, calibrate=True):
+    for code, text, _ in launch.run(tmp_path, 2, whole=whole):
         assert code and "each of 2 processes has a part" in text
 
 

@@ -32,7 +32,7 @@ SETTINGS = {
     "frozen": False,  # Whether statistics are.
     "all_frozen": False,  # Whether all weights but the classifier's are.
     "threshold": 1.0,
-    "calibrate": False,
+    "whole": None,  # What needs all of the data: "calibrate" or "report".
     "monitor": False,  # Whether a callback measures at every latency.
     "evaluate": False,  # Whether one evaluates arrays at the end of an epoch.
     "fault": None,
@@ -79,8 +79,10 @@ def main(**given):
             settings["backup"], "epoch" if settings["own_data"] else 1
         )
         options.setdefault("callbacks", []).append(backup)
-    if settings["calibrate"]:
+    if settings["whole"] == "calibrate":
         model.calibrate(batches(x, y, settings, process))
+    if settings["whole"] == "report":
+        keras_tcl.analysis.report(model, batches(x, y, settings, process))
     if settings["monitor"]:
         monitor = keras_tcl.analysis.LatencyMonitor(
             batches(x, y, settings, process)
