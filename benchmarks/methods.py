@@ -121,8 +121,8 @@ def by_epoch(by_share: Mapping[float, int], epochs: int) -> dict[int, int]:
         epoch = round(share * epochs)
         if epoch < epochs and epoch not in begins:
             begins[epoch] = timesteps
-    last = max(by_share.items())[1]
-    if last not in begins.values():
+    last = max(by_share.items(), default=(0, None))[1]
+    if by_share and last not in begins.values():
         raise ValueError(
             f"{epochs} epochs are too few for the time steps {dict(by_share)}, "
             "by shares: the last would not be trained."

@@ -27,6 +27,7 @@ def test_methods_can_be_compiled(name):
 def test_time_steps_of_few_epochs():
     rises = {0: 1, 0.25: 2, 0.5: 4}
     assert methods.by_epoch(rises, 8) == {0: 1, 2: 2, 4: 4}
+    assert methods.by_epoch({}, 8) == {}
     # The first are trained, and the last; those between where there is room.
     assert methods.by_epoch(rises, 2) == {0: 1, 1: 4}
     with pytest.raises(ValueError, match="1 epochs are too few"):
